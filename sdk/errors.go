@@ -1,0 +1,92 @@
+package sdk
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mpush/sdk/pluginpb"
+)
+
+// HandedOff is what Deliver returns when somebody else's service has taken the
+// message. It is an outcome, not a failure.
+var HandedOff = errors.New("handed off")
+
+// outcomeError is an error with the class that the core acts upon.
+type outcomeError struct {
+	kind  pluginpb.OutcomeKind
+	after time.Duration
+	err   error
+}
+
+func (e *outcomeError) Error() string { return e.err.Error() }
+func (e *outcomeError) Unwrap() error { return e.err }
+
+// Retry marks err as passing: deliver again after the route's pause.
+func Retry(err error) error {
+	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_RETRY, err: err}
+}
+
+// RetryAfter marks err as passing: deliver again, but not before after.
+func RetryAfter(after time.Duration, err error) error {
+	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_RETRY, after: after, err: err}
+}
+
+// Permanent marks err as final for this message: it becomes a dead letter.
+func Permanent(err error) error {
+	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_REJECTED, err: err}
+}
+
+// Gone marks err as the end of the route: the core drops it.
+func Gone(err error) error {
+	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_GONE, err: err}
+}
+
+// Code classifies a refusal.
+type Code = pluginpb.ErrorCode
+
+const (
+	CodeInvalid         = pluginpb.ErrorCode_ERROR_CODE_INVALID
+	CodeUnauthenticated = pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED
+	CodeForbidden       = pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN
+	CodeNameInUse       = pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE
+	CodeUnknownCommand  = pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND
+	CodeLimit           = pluginpb.ErrorCode_ERROR_CODE_LIMIT
+	CodeUnavailable     = pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
+	CodeTooLarge        = pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
+)
+
+// Error is the core's refusal of a request, or a plugin's of a command.
+type Error struct {
+	Code    Code
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// CodeOf returns the code of the *Error in err's chain, else CodeUnavailable:
+// a request that got no answer may be tried again.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeUnavailable
+}
+
+// Invalidity is one thing that is wrong with a configuration.
+type Invalidity struct {
+	Path    string // the key within the section, "clients[0].url"
+	Message string
+}
+
+func (i *Invalidity) Error() string {
+	if i.Path == "" {
+		return i.Message
+	}
+	return i.Path + ": " + i.Message
+}
+
+// Invalid reports one fault of a configuration at a key path.
+func Invalid(path, format string, args ...any) error {
+	return &Invalidity{Path: path, Message: fmt.Sprintf(format, args...)}
+}

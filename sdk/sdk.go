@@ -1,0 +1,345 @@
+// Package sdk is what the author of a channel sees. A channel is a program
+// whose main calls [Serve] with a value that implements [Plugin] and, beside
+// it, the interfaces for what the channel does:
+//
+//   - [Configurer] reads its section of the operator's config
+//   - [Declarer] names the receivers that this section configures
+//   - [Starter] and [Stopper] open and drain listeners
+//   - [Egress] (or [Dispatcher]) brings messages to receivers
+//   - [Commander] answers clients' commands that the channel claims
+//   - [HealthReporter] tells how the channel is
+//
+// An ingress is a Starter that calls [Host.Publish]. Serve speaks the protocol
+// (package pluginpb), keeps one message in flight per receiver, and ends the
+// process when the core is gone. A plugin may be killed at any moment: what it
+// must not lose it keeps with [Host.SetState] and [Host.Register].
+//
+// The life of a plugin:
+//
+//  1. Describe
+//  2. Configure, once per process
+//  3. Declare: the Host works from here on
+//  4. Start
+//  5. deliveries, commands, publishes
+//  6. Stop, within a deadline; then the process ends
+package sdk
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"mpush/sdk/pluginpb"
+)
+
+// Plugin is what every channel implements. Everything else is found by type
+// assertion on the same value.
+type Plugin interface {
+	// Describe returns fixed facts. It may be called at any time.
+	Describe() Manifest
+}
+
+// Manifest is what a plugin says of itself.
+type Manifest struct {
+	Name        string // what the plugin calls itself: "telegram"
+	Version     string // its own version, free text
+	Description string // a sentence or two for the operator
+	// Commands are the client commands that this plugin answers; see Commander.
+	Commands []string
+	// Rights are what it needs beyond carrying messages; the operator grants
+	// them.
+	Rights []Right
+}
+
+// Right is something that an operator must grant.
+type Right = pluginpb.Right
+
+const (
+	// MasterToken fills Config.MasterToken.
+	MasterToken = pluginpb.Right_RIGHT_MASTER_TOKEN
+	// AcceptWithoutToken honours Credentials.Trusted.
+	AcceptWithoutToken = pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN
+)
+
+// Configurer reads the operator's section.
+type Configurer interface {
+	// Configure decodes and checks the configuration and remembers it. It has
+	// no other effect: nothing listens, dials or writes. What is wrong comes
+	// back as errors made by Config.Decode or Invalid, several joined with
+	// errors.Join; what is only remarkable goes to Config.Warn.
+	Configure(ctx context.Context, config *Config) error
+}
+
+// Declarer names the routes that the configuration itself contains. It is also
+// the place for what must be ready before any channel lets clients in: reading
+// state, Host.Announce.
+type Declarer interface {
+	// Declare returns the complete set. Routes of an earlier run that are
+	// missing are retired; their queues stay. An error keeps the channel down.
+	Declare(ctx context.Context, host Host) ([]Route, error)
+}
+
+// Starter begins the channel's work.
+type Starter interface {
+	// Start opens what the channel listens on and returns once that is open.
+	// ctx ends when the plugin must: after Stop, or when the core is gone. The
+	// returned endpoints ("127.0.0.1:9093") are for the log.
+	Start(ctx context.Context, host Host) (endpoints []string, err error)
+}
+
+// Stopper drains.
+type Stopper interface {
+	// Stop stops accepting, finishes or gives up what is in flight and closes
+	// connections, before ctx ends.
+	Stop(ctx context.Context) error
+}
+
+// Egress brings messages to receivers, the simple way.
+type Egress interface {
+	// Deliver sends one message to one receiver and returns what became of it:
+	//
+	//	nil               the receiver has it (acked)
+	//	HandedOff         somebody else's service has it
+	//	Retry, RetryAfter try again later
+	//	Permanent         this message can never be delivered: dead letter
+	//	Gone              this route is no more: drop it
+	//	any other error   as Retry
+	//
+	// It is called in a goroutine of its own, for each receiver one message at
+	// a time, for different receivers at once. ctx ends when the message is
+	// recalled, the route ends, or the plugin stops; the returned error then
+	// does not matter.
+	Deliver(ctx context.Context, delivery *Delivery) error
+}
+
+// Dispatcher brings messages to receivers without a goroutine for each: for
+// channels that hold many connections and hear of acks later. A plugin
+// implements either Egress or Dispatcher.
+type Dispatcher interface {
+	// Dispatch begins a delivery and returns at once: it must not block. The
+	// outcome follows by delivery.Done, from any goroutine, or by Host.Acked.
+	// The same message may be dispatched again while it has no outcome: send it
+	// again.
+	Dispatch(delivery *Delivery)
+
+	// Evict tells that an attachment has ended, by takeover or otherwise. Close
+	// the connection behind it; no Detach is needed. It must not block.
+	Evict(receiver string, generation uint64, reason string)
+}
+
+// Commander answers clients' commands that the manifest claims.
+type Commander interface {
+	// Command handles one command of an authenticated client. info is text for
+	// the client, "" for nothing to say. An error (see Error) is shown to the
+	// client. Called in a goroutine of its own.
+	Command(ctx context.Context, command *Command) (info string, err error)
+}
+
+// Command is a client's command that the plugin claims.
+type Command struct {
+	Name string
+	// Data is the packet's data, JSON.
+	Data []byte
+	// Receiver is the authenticated caller, Group its group or "".
+	Receiver string
+	Group    string
+}
+
+// HealthReporter tells how the channel is.
+type HealthReporter interface {
+	// Health returns nil or why the channel works badly. It must be quick.
+	Health(ctx context.Context) error
+}
+
+// SendType says what a message's target names.
+type SendType = pluginpb.SendType
+
+const (
+	Personal = pluginpb.SendType_SEND_TYPE_PERSONAL
+	Group    = pluginpb.SendType_SEND_TYPE_GROUP
+)
+
+// Delivery is one message for one receiver.
+type Delivery struct {
+	// Message is shared between deliveries: read it only.
+	Message  *Message
+	Receiver string
+	// Address is what Declare, Register or Attach gave for this route.
+	Address []byte
+	// Generation identifies the attachment.
+	Generation uint64
+	// Attempt counts earlier deliveries of this message on this route.
+	Attempt int
+	// Interval is the current retry interval: how long an attempt may take.
+	Interval time.Duration
+
+	lease *lease
+}
+
+// Route is a receiver's route on this channel.
+type Route struct {
+	Receiver string
+	Group    string // "" is none
+	// Address is the channel's own; it comes back with each Delivery. At most
+	// 64 KiB.
+	Address []byte
+	Policy  Policy
+}
+
+// Policy is how the core treats a route. The zero value suits an additional
+// route whose Deliver reports each outcome itself.
+type Policy struct {
+	// Exclusive holds the receiver's name: another exclusive channel is refused
+	// it. Else the route stands beside the others.
+	Exclusive bool
+	// Acks: the receiver itself confirms, nil from Deliver means "ok". Else
+	// Deliver returns HandedOff.
+	Acks bool
+	// Prefetch is how many messages the plugin may hold per receiver; 0 is 1.
+	Prefetch int
+	// Resend delivers an unanswered message again after this; 0 never does.
+	Resend time.Duration
+	// Retry is the first pause after a failed attempt; 0 is 3 s.
+	Retry time.Duration
+	// RetryMax: pauses double up to this; 0 keeps them at Retry.
+	RetryMax time.Duration
+}
+
+// Host is the core, as a plugin sees it. All methods may be called from any
+// goroutine. Calls that return an error block until the core has answered or
+// ctx ends; a refusal is an *Error.
+type Host interface {
+	// Channel is the name that the operator gave this channel.
+	Channel() string
+
+	// Publish sends a message and waits for its receivers as asked.
+	Publish(ctx context.Context, publish Publish) (Published, error)
+
+	// Authenticate checks credentials and makes a session without a route.
+	Authenticate(ctx context.Context, credentials Credentials, name, group string) (Session, error)
+
+	// Attach authenticates and makes this plugin the holder of the receiver's
+	// route. See Attach for the order of what follows.
+	Attach(ctx context.Context, attach Attach) (Session, error)
+
+	// Detach tells that the connection behind an attachment is gone. The queue
+	// stays. A stale generation is ignored.
+	Detach(receiver string, generation uint64)
+
+	// Acked tells that a receiver acknowledged a message, in flight or earlier.
+	// One that was never sent to it is ignored.
+	Acked(receiver string, generation uint64, mid int64)
+
+	// Confirm is an acknowledgement that came another way than the route's
+	// connection.
+	Confirm(ctx context.Context, confirm Confirm) error
+
+	// Command hands on a client's command that this plugin does not know.
+	Command(ctx context.Context, credentials Credentials, name string, data []byte) (info string, err error)
+
+	// Register stores a durable route. Unlike Declare it adds to what is there.
+	Register(ctx context.Context, route Route) error
+
+	// Unregister forgets the authenticated caller: its routes and its queue.
+	Unregister(ctx context.Context, credentials Credentials) error
+
+	// Announce sets the fields that this channel adds to AUTH replies, all at
+	// once. Values are marshalled to JSON.
+	Announce(ctx context.Context, fields map[string]any) error
+
+	// State returns the channel's durable entries whose keys begin with prefix.
+	State(ctx context.Context, prefix string) (map[string][]byte, error)
+
+	// SetState writes an entry, durable on return: a key of 1 to 256 bytes, a
+	// value of at most 64 KiB. A nil value deletes it.
+	SetState(ctx context.Context, key string, value []byte) error
+
+	// CheckToken checks a token and nothing else.
+	CheckToken(ctx context.Context, credentials Credentials) error
+}
+
+// Credentials are a caller's, as it sent them. The core checks them, so that
+// no token needs to be in a plugin.
+type Credentials struct {
+	Token string
+	Auth  string // the session from an earlier AUTH
+	// Trusted lets the caller in without a token. It needs the right
+	// AcceptWithoutToken. A given Auth is still checked.
+	Trusted bool
+	Remote  string // the caller's address without port
+}
+
+// Publish is a message to send.
+type Publish struct {
+	Credentials Credentials
+	SendType    SendType
+	Target      string
+	Text        string
+	Desp        string
+	Extra       []byte        // a JSON object; empty stands for {}
+	Wait        time.Duration // 0: return as soon as the message is on disk
+}
+
+// Published is what became of a message so far.
+type Published struct {
+	// MID is 0 if there was nobody to send it to.
+	MID int64
+	// Statuses has the wire's word for each receiver.
+	Statuses []Status
+}
+
+// Status is one receiver's status word.
+type Status struct {
+	Receiver string
+	Status   string
+}
+
+// Session is what an authenticated client gets.
+type Session struct {
+	Auth string // opaque to clients
+	// Generation identifies an attachment; 0 from Authenticate.
+	Generation uint64
+	// Announcements are the fields that channels add to AUTH replies, JSON.
+	Announcements map[string][]byte
+}
+
+// Attach asks for a receiver's route.
+type Attach struct {
+	Credentials Credentials
+	Name        string
+	Group       string // "" is none
+	Policy      Policy
+	Address     []byte
+	// Ready, if set, is called with the session before any Dispatch of this
+	// attachment and before Evict of the one that it replaces. It must not
+	// block. It is not called when the attach is refused.
+	Ready func(Session)
+}
+
+// Confirm is an acknowledgement by a client.
+type Confirm struct {
+	// Credentials say whose it is. A plugin that was given the caller in a
+	// Command sets Receiver instead.
+	Credentials Credentials
+	Receiver    string
+	MID         int64
+	// HandoffOnly confirms this channel's hand-off ("NAME-ok-comfirm") instead
+	// of acknowledging the message ("ok").
+	HandoffOnly bool
+}
+
+// Config is the operator's configuration of this channel.
+type Config struct {
+	// Channel is the name that the operator gave this channel.
+	Channel string
+	// WeakToken: the relay's token is empty or well known. Listen on loopback
+	// only unless the section names an address.
+	WeakToken bool
+	// MasterToken is the relay's token, with that right; else "".
+	MasterToken string
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+
+	section  []byte
+	warnings []Invalidity
+}
