@@ -1,8 +1,15 @@
 package sdk
 
-import "sync"
+import (
+	"strconv"
+	"sync"
 
-// Message is what a sender sent.
+	"mpush/sdk/packet"
+	"mpush/sdk/pluginpb"
+)
+
+// Message is what a sender sent. It is shared by all its deliveries: read it
+// only.
 type Message struct {
 	MID        int64
 	SendType   SendType
@@ -13,11 +20,47 @@ type Message struct {
 	Desp       string
 	Extra      []byte // a JSON object, never empty
 
-	packet func() []byte
+	once   sync.Once
+	packet []byte
 }
 
-// Packet returns the mpush MESSAGE packet. It is made once and shared by all
-// deliveries of the message: do not change it.
-func (m *Message) Packet() []byte { return m.packet() }
+func newMessage(m *pluginpb.Message) *Message {
+	extra := m.GetExtra()
+	if len(extra) == 0 {
+		extra = []byte("{}")
+	}
+	return &Message{
+		MID:        m.GetMid(),
+		SendType:   m.GetSendType(),
+		Target:     m.GetTarget(),
+		FromMethod: m.GetFromMethod(),
+		FromName:   m.GetFromName(),
+		Text:       m.GetText(),
+		Desp:       m.GetDesp(),
+		Extra:      extra,
+	}
+}
 
-var _ = sync.OnceValue[[]byte]
+// Packet returns the mpush MESSAGE packet, one line of JSON. It is made once
+// and shared by all deliveries of the message: do not change it.
+func (m *Message) Packet() []byte {
+	m.once.Do(func() {
+		sendType := packet.Personal
+		if m.SendType == Group {
+			sendType = packet.Group
+		}
+		size := 160 + len(m.Target) + len(m.FromMethod) + len(m.FromName) + len(m.Text) + len(m.Desp) + len(m.Extra)
+		made := packet.AppendMessage(make([]byte, 0, size), packet.Message{
+			Mid:        strconv.FormatInt(m.MID, 10),
+			SendType:   sendType,
+			Target:     m.Target,
+			FromMethod: m.FromMethod,
+			FromName:   m.FromName,
+			Text:       m.Text,
+			Desp:       m.Desp,
+			Extra:      m.Extra,
+		})
+		m.packet = made[:len(made):len(made)] // appending to it copies
+	})
+	return m.packet
+}

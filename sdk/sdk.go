@@ -118,12 +118,15 @@ type Egress interface {
 type Dispatcher interface {
 	// Dispatch begins a delivery and returns at once: it must not block. The
 	// outcome follows by delivery.Done, from any goroutine, or by Host.Acked.
-	// The same message may be dispatched again while it has no outcome: send it
-	// again.
+	// Both may call Dispatch with the receiver's next message before they
+	// return: hold no lock there that Dispatch takes. For one receiver there is
+	// one call at a time. The same message may be dispatched again while it has
+	// no outcome: send it again.
 	Dispatch(delivery *Delivery)
 
 	// Evict tells that an attachment has ended, by takeover or otherwise. Close
-	// the connection behind it; no Detach is needed. It must not block.
+	// the connection behind it; no Detach is needed. It must not block. The
+	// plugin may have detached it already.
 	Evict(receiver string, generation uint64, reason string)
 }
 
@@ -223,11 +226,12 @@ type Host interface {
 	Attach(ctx context.Context, attach Attach) (Session, error)
 
 	// Detach tells that the connection behind an attachment is gone. The queue
-	// stays. A stale generation is ignored.
+	// stays. A stale generation is ignored. It does not block.
 	Detach(receiver string, generation uint64)
 
 	// Acked tells that a receiver acknowledged a message, in flight or earlier.
-	// One that was never sent to it is ignored.
+	// One that was never sent to it is ignored. For the message in flight it
+	// does not block, for others it waits while the core is far behind.
 	Acked(receiver string, generation uint64, mid int64)
 
 	// Confirm is an acknowledgement that came another way than the route's
@@ -251,7 +255,7 @@ type Host interface {
 	State(ctx context.Context, prefix string) (map[string][]byte, error)
 
 	// SetState writes an entry, durable on return: a key of 1 to 256 bytes, a
-	// value of at most 64 KiB. A nil value deletes it.
+	// value of at most 64 KiB. A nil or empty value deletes it.
 	SetState(ctx context.Context, key string, value []byte) error
 
 	// CheckToken checks a token and nothing else.

@@ -158,4 +158,8 @@ type Tail struct {
 	Receiver
 	Seq   Seq   // of its last item, 0 for none
 	Bytes int64 // running total up to there
+	// Queued and QueuedBytes count from the first open item to the last item,
+	// ended ones between them included.
+	Queued      int64
+	QueuedBytes int64
 }

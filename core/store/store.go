@@ -1,8 +1,9 @@
 // Package store owns durability: messages, items, receivers, routes and
 // channel state survive what the process does not. Store is its contract,
 // store_sqlite.go the durable implementation and store_memory.go the one for
-// tests; storetest holds both to the same suite. It decides nothing: what is
-// written and when is the relay's and the engine's affair.
+// tests, which is also the shortest reading of the contract; storetest holds
+// both to the same suite. It decides nothing: what is written and when is the
+// relay's and the engine's affair.
 package store
 
 import (
@@ -14,34 +15,57 @@ import (
 )
 
 // Store keeps the records. Every method may be called from any goroutine;
-// Commit calls are serialized. A call that failed may be repeated.
+// Commit calls are serialized. A call that failed may be repeated. Reads see
+// everything that was committed before they were called.
+//
+// An operation on a receiver or route that is not there does nothing: it was
+// forgotten or dropped a moment ago. A Put then reports Seq 0 for it.
 type Store interface {
-	// Load reads the registry, once at start.
+	// Load reads the registry, once at start: receivers by name, routes by
+	// receiver and channel.
 	Load(ctx context.Context) (record.Registry, error)
 
 	// Commit applies the operations in order, in one transaction that is on
 	// disk when Commit returns nil. On an error nothing was applied. It fills
-	// Seqs and Bytes of each Put.
+	// Seqs and Bytes of each Put. Once it has begun to write it does not heed
+	// ctx, so that its outcome is always known.
+	//
+	// A Put whose mid is not above LastMID, or that names a receiver twice, is
+	// an error. LastMID rises with every Put, also one that nobody got. A
+	// message without a known receiver is not stored.
+	//
+	// A Settle means the item that has its Receiver, Seq and MID; an empty
+	// Error keeps the earlier one.
 	Commit(ctx context.Context, ops []record.Op) error
 
 	// Next returns a receiver's open items after a place, oldest first: at
-	// most n, and no more once their messages exceed maxBytes together (but at
-	// least one). more tells whether open items follow the last returned.
+	// most n (at least 1), and only as many as have messages of maxBytes
+	// together (but at least one). more tells whether open items follow the
+	// last returned. Its cost depends on what it returns alone, not on how
+	// many items have ended after that place.
 	Next(ctx context.Context, receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool, err error)
 
-	// Find returns the receiver's item of a message.
+	// Find returns the receiver's item of a message, open or ended.
 	Find(ctx context.Context, receiver string, mid message.MID) (item record.Queued, found bool, err error)
 
 	// State returns a channel's entries whose keys begin with prefix.
 	State(ctx context.Context, channel, prefix string) (map[string][]byte, error)
 
+	// Close waits for the call in progress and lets go of the files. Later
+	// calls fail with ErrClosed.
 	Close() error
 }
 
-// ErrFull: the disk has no space for the write. Nothing was applied, and a
-// later Commit may succeed.
-var ErrFull = errors.New("no space left for the data directory")
+var (
+	// ErrFull: the disk has no space for the write. Nothing was applied, and a
+	// later Commit may succeed.
+	ErrFull = errors.New("no space left for the data directory")
 
-// ErrFatal wraps a failure after which the file can not be trusted to hold what
-// is written, such as a failed fsync. The process must stop.
-var ErrFatal = errors.New("storage failure")
+	// ErrFatal wraps a failure after which the file can not be trusted to hold
+	// what is written, such as a failed fsync. The process must stop; every
+	// later Commit fails likewise.
+	ErrFatal = errors.New("storage failure")
+
+	// ErrClosed: the store was closed before the call.
+	ErrClosed = errors.New("store is closed")
+)

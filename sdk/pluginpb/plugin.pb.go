@@ -3050,7 +3050,10 @@ type Outcome struct {
 	// RETRY: not before this long. 0: the route's policy decides.
 	RetryAfterMs uint32 `protobuf:"varint,5,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	// For the operator, without secrets or message text. At most 1 KiB is kept.
-	Error         string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	// ACKED: the plugin does not hold this message as the head of the route; it
+	// is a late acknowledgement. The core then recalls a lease that is under way.
+	Late          bool `protobuf:"varint,7,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3125,6 +3128,13 @@ func (x *Outcome) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *Outcome) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
 }
 
 // Confirm is an acknowledgement that came another way than the route's
@@ -3781,7 +3791,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06policy\x18\x04 \x01(\v2\x17.mpush.plugin.v1.PolicyR\x06policy\"L\n" +
 	"\n" +
 	"Unregister\x12>\n" +
-	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials\"\xc5\x01\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials\"\xd9\x01\n" +
 	"\aOutcome\x12\x1a\n" +
 	"\breceiver\x18\x01 \x01(\tR\breceiver\x12\x1e\n" +
 	"\n" +
@@ -3790,7 +3800,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x03mid\x18\x03 \x01(\x03R\x03mid\x120\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x1c.mpush.plugin.v1.OutcomeKindR\x04kind\x12$\n" +
 	"\x0eretry_after_ms\x18\x05 \x01(\rR\fretryAfterMs\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"\x9a\x01\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12\x12\n" +
+	"\x04late\x18\a \x01(\bR\x04late\"\x9a\x01\n" +
 	"\aConfirm\x12>\n" +
 	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials\x12\x10\n" +
 	"\x03mid\x18\x02 \x01(\x03R\x03mid\x12\x1a\n" +

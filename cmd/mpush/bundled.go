@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mpush/core"
+	"mpush/plugins/http"
+	"mpush/plugins/websocket"
+	"mpush/sdk"
+	"mpush/sdk/pluginpb"
+)
+
+// bundledChannel is a channel within this executable.
+type bundledChannel struct {
+	make   func() sdk.Plugin
+	rights []pluginpb.Right
+}
+
+func bundledChannels() map[string]bundledChannel {
+	return map[string]bundledChannel{
+		"http":      {http.New, []pluginpb.Right{sdk.AcceptWithoutToken}},
+		"websocket": {websocket.New, []pluginpb.Right{sdk.AcceptWithoutToken}},
+	}
+}
+
+// runBundled says how the core runs them: as subprocesses of this executable.
+func runBundled() (map[string]core.Bundled, error) {
+	command := "/proc/self/exe"
+	if runtime.GOOS != "linux" {
+		path, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		command = path
+	}
+	all := make(map[string]core.Bundled)
+	for name, channel := range bundledChannels() {
+		all[name] = core.Bundled{Command: command, Args: []string{"plugin", "run", name}, Rights: channel.rights}
+	}
+	return all, nil
+}
+
+// pluginCommand is the other end of runBundled.
+func pluginCommand() *cobra.Command {
+	group := &cobra.Command{Use: "plugin", Short: "Run bundled channels", Hidden: true}
+	group.AddCommand(&cobra.Command{
+		Use:   "run NAME",
+		Short: "Run a bundled channel; the relay does this",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			channel, ok := bundledChannels()[args[0]]
+			if !ok {
+				names := slices.Sorted(maps.Keys(bundledChannels()))
+				return fmt.Errorf("there is no bundled channel %q, but %s", args[0], strings.Join(names, ", "))
+			}
+			sdk.Serve(channel.make())
+			return nil
+		},
+	})
+	return group
+}

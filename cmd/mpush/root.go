@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"mpush/core"
+	"mpush/core/config"
+)
+
+// settings are the flags that several commands share.
+type settings struct {
+	config string
+	data   string
+}
+
+func root() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "mpush",
+		Short: "A push relay: ordered, acknowledged messages to names and groups",
+		Long: `mpush takes messages over HTTP and websocket and brings them to receivers, in
+order and acknowledged. Without a command it serves.`,
+		Example: `  mpush                                    serve with ./config.json and ./data
+  mpush --config /etc/mpush.json --data /var/lib/mpush
+  mpush check                              is the configuration right?
+  curl 'http://127.0.0.1:9093/phone.send?text=hello'`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), &s, cmd) },
+	}
+	cmd.PersistentFlags().StringVar(&s.config, "config", "", "configuration file (default config.json, or $MPUSH_CONFIG)")
+	cmd.PersistentFlags().StringVar(&s.data, "data", "", "data directory (default data, or $MPUSH_DATA)")
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:     "serve",
+			Short:   "Run the relay (the default)",
+			Example: "  mpush serve --config config.json --data data",
+			Args:    cobra.NoArgs,
+			RunE:    cmd.RunE,
+		},
+		&cobra.Command{
+			Use:   "check",
+			Short: "Check the configuration, each channel's included, without serving",
+			Long: `Check loads the configuration and asks every channel about its section. It
+prints what is wrong with file, line, column and key, and exits 1. It may be
+used while a relay runs.`,
+			Example: "  mpush check --config /etc/mpush.json",
+			Args:    cobra.NoArgs,
+			RunE:    func(cmd *cobra.Command, _ []string) error { return check(cmd, &s) },
+		},
+		&cobra.Command{
+			Use:   "version",
+			Short: "Print the version",
+			Args:  cobra.NoArgs,
+			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "mpush", version) },
+		},
+		pluginCommand(),
+	)
+	return cmd
+}
+
+// load reads the configuration and makes the logger that it asks for.
+func (s *settings) load() (*config.Config, *slog.Logger, error) {
+	path := cmp.Or(s.config, os.Getenv("MPUSH_CONFIG"))
+	cfg, err := config.Load(config.Options{Path: path, PathExplicit: path != "", Environ: os.Environ()})
+	if err != nil {
+		return nil, nil, err
+	}
+	options := &slog.HandlerOptions{Level: cfg.Log.Level}
+	var handler slog.Handler = slog.NewTextHandler(os.Stderr, options)
+	if cfg.Log.Format == "json" {
+		handler = slog.NewJSONHandler(os.Stderr, options)
+	}
+	log := slog.New(handler)
+	for _, warning := range cfg.Warnings {
+		log.Warn("configuration", "what", warning)
+	}
+	if len(cfg.Unserved) > 0 {
+		log.Warn("configuration that is known but not served yet", "keys", cfg.Unserved)
+	}
+	return cfg, log, nil
+}
+
+func (s *settings) options() (core.Options, error) {
+	cfg, log, err := s.load()
+	if err != nil {
+		return core.Options{}, err
+	}
+	bundled, err := runBundled()
+	if err != nil {
+		return core.Options{}, err
+	}
+	return core.Options{
+		Config: cfg, DataDir: cmp.Or(s.data, os.Getenv("MPUSH_DATA"), "data"),
+		Bundled: bundled, Environ: os.Environ(), Log: log,
+	}, nil
+}

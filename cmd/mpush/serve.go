@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mpush/core"
+	"mpush/core/supervisor"
+)
+
+// serve runs the relay until ctx ends.
+func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
+	options, err := s.options()
+	if err != nil {
+		return err
+	}
+	relay, err := core.New(ctx, options)
+	if err != nil {
+		return err
+	}
+	err = relay.Run(ctx, func(channels []supervisor.Status) {
+		banner(cmd.OutOrStdout(), &options, channels)
+	})
+	if closed := relay.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// banner says what a person who has just started the relay wants to know.
+func banner(w io.Writer, options *core.Options, channels []supervisor.Status) {
+	fmt.Fprintf(w, "mpush %s is up: config %s, data %s\n", version, options.Config.Path, options.DataDir)
+	for _, c := range channels {
+		state := strings.Join(c.Endpoints, ", ")
+		if c.State != supervisor.Running {
+			state = fmt.Sprintf("%s: %s", c.State, c.LastError)
+		}
+		fmt.Fprintf(w, "  %-12s %-28s pid %d\n", c.Channel, state, c.PID)
+	}
+	if options.Config.WeakToken() {
+		fmt.Fprintf(w, `
+The token is empty or well known, so this is for trying out: listeners without
+an explicit host are on loopback only. Set a strong "token" in %s
+(for example: openssl rand -hex 24) to be reached from other machines.
+`, options.Config.Path)
+	}
+	if len(channels) > 0 {
+		fmt.Fprintln(w, "Stop with Ctrl-C.")
+	}
+}
+
+// check asks every channel about its section.
+func check(cmd *cobra.Command, s *settings) error {
+	options, err := s.options()
+	if err != nil {
+		return err
+	}
+	if err := core.Check(cmd.Context(), options); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is right\n", options.Config.Path)
+	return nil
+}

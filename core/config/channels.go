@@ -1,0 +1,44 @@
+package config
+
+// bundledSections takes the sections of the bundled channels.
+func (r *report) bundledSections(c *Config, root *node, e *expander) {
+	for _, b := range bundledChannels() {
+		section := root.get(b.name)
+		if section != nil && section.kind != '{' {
+			r.fault(section.at, b.name, `expected an object, found %s (to switch the channel off: {"enabled": false})`, section.describe())
+			continue
+		}
+		if !b.served {
+			if section != nil {
+				c.Unserved = append(c.Unserved, b.name)
+			}
+			continue
+		}
+		channel := Channel{Name: b.name, Bundled: true, Enabled: true, MTLS: true}
+		if section != nil {
+			r.take(section, b.name, "enabled", flag, func(v any) { channel.Enabled = v.(bool) })
+			if channel.Enabled {
+				e.expand(section, b.name)
+				channel.Section = section.encode("enabled")
+			}
+		}
+		c.Channels = append(c.Channels, channel)
+	}
+	r.checkPorts(root)
+	for _, name := range laterSections() {
+		if section := root.get(name); section != nil {
+			r.warn(section.at, name, "belongs to a later version of mpush and is ignored")
+		}
+	}
+}
+
+// take reads a member of an object if it is there and right.
+func (r *report) take(parent *node, path, name string, k kind, use func(value any)) {
+	n := parent.get(name)
+	if n == nil {
+		return
+	}
+	if value, ok := r.read(n, joinKey(path, name), k); ok {
+		use(value)
+	}
+}

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is a checked configuration. It is not changed after Load and may be
+// read from any goroutine.
+type Config struct {
+	Path           string // of the file, as it was given
+	Token          Secret
+	AuthTTL        time.Duration // how long sessions live; 0: for ever
+	Limits         Limits
+	TrustedProxies []netip.Prefix // reverse proxies whose X-Forwarded-For is believed
+	Log            Log
+	// Channels are the bundled channels that the program has, in a fixed order
+	// and whether or not the file mentions them, then the third-party ones in
+	// the file's order.
+	Channels []Channel
+	// Warnings are sentences for the log: values that were raised to their
+	// least, variables that mean nothing, sections of a later version.
+	Warnings []string
+	// Unserved are the keys that were given and are understood, but that
+	// nothing acts upon yet.
+	Unserved []string
+
+	source *source // behind a pointer, so that no %v or %s prints it
+	root   *node
+}
+
+// Limits are what the relay refuses to exceed. 0 is no limit.
+type Limits struct {
+	TTL          time.Duration // a message older than this is a dead letter
+	QueueLength  int           // messages that wait for one receiver
+	QueueBytes   int64         // bytes of messages that wait for one receiver
+	Receivers    int           // known receivers
+	GroupMembers int           // receivers that one group send may reach
+	ForgetAfter  time.Duration // a receiver that is away for this long is forgotten
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
+
+// Channel is one channel of the relay: bundled, or a third party's plugin.
+type Channel struct {
+	Name    string
+	Bundled bool
+	Enabled bool
+	// Section is the channel's own configuration, JSON: digits, escapes and the
+	// order of keys are the file's. Nil if there is none, or if the channel is
+	// not enabled.
+	Section []byte
+
+	MTLS bool // encrypt the connection to its process; on unless switched off
+
+	// What follows is of third-party plugins alone.
+
+	Path     string   // of the executable, absolute
+	Args     []string // its arguments
+	Env      []string // names of variables that it gets from the relay's environment
+	SHA256   string   // of the executable, 64 hex digits in lower case; "" if Unpinned
+	Unpinned bool     // run whatever is at Path
+	Rights   []string // RightMasterToken, RightAcceptWithoutToken
+}
+
+// The rights that an operator can grant to a plugin, beyond carrying messages.
+const (
+	RightMasterToken        = "master-token"
+	RightAcceptWithoutToken = "accept-without-token"
+)
+
+// Position says where a key of a channel's section comes from, for a complaint
+// of the channel: "config.json:12:5", or the environment variable or flag that
+// set it. keyPath is relative to the section ("clients[0].url"); "" is the
+// section itself. For a key that is not there it is the nearest parent's, and
+// for a section that is not there the file's name.
+func (c *Config) Position(channel, keyPath string) string {
+	return c.Fault(channel, keyPath, "").Position()
+}
+
+// Fault makes a channel's complaint about its section into a fault with the full
+// key path and the place, of the same form as those of Load.
+func (c *Config) Fault(channel, keyPath, message string) Fault {
+	section := []step{{key: channel}}
+	if !isBundled(channel) {
+		section = []step{{key: "plugins"}, {key: channel}, {key: "config"}}
+	}
+	base := formatSteps(section)
+	inner, understood := parseSteps(keyPath)
+	fault := Fault{File: c.Path, Message: message}
+	if at, found := c.root.nearest(append(section, inner...)); found {
+		fault = c.source.fault(at, "", message)
+	}
+	switch {
+	case keyPath == "":
+		fault.Path = base
+	case understood:
+		fault.Path = formatSteps(append(section, inner...))
+	default:
+		fault.Path = base + "." + keyPath
+	}
+	return fault
+}
+
+// WeakToken reports whether anybody would guess the token: it is empty, or one
+// of those that stand in examples.
+func (c *Config) WeakToken() bool { return isWeak(c.Token.Reveal()) }

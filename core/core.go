@@ -1,0 +1,199 @@
+// Package core composes the relay: configuration, data directory, store,
+// engine, loop, links and supervisor. It knows no channel by name; which ones
+// are bundled with the program is told by its caller, cmd/mpush.
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mpush/core/auth"
+	"mpush/core/config"
+	"mpush/core/engine"
+	"mpush/core/link"
+	"mpush/core/relay"
+	"mpush/core/store"
+	"mpush/core/supervisor"
+	"mpush/sdk/pluginpb"
+)
+
+// Bundled says how to run a channel that belongs to the program.
+type Bundled struct {
+	Command string
+	Args    []string
+	Rights  []pluginpb.Right // granted without the operator's asking
+}
+
+// Options are what a Core is made of.
+type Options struct {
+	Config *config.Config
+	// DataDir holds everything durable. It is created if missing, and used by
+	// one core at a time.
+	DataDir string
+	// Bundled has an entry for each bundled channel of Config.
+	Bundled map[string]Bundled
+	// Environ is the environment from which plugins get what they may see.
+	Environ []string
+	Log     *slog.Logger
+}
+
+// Core is a relay that may run once.
+type Core struct {
+	options    Options
+	log        *slog.Logger
+	dir        *dataDir
+	store      store.Store
+	auth       *auth.Authority
+	relay      *relay.Relay
+	board      *link.Switchboard
+	supervisor *supervisor.Supervisor
+
+	mu     sync.Mutex
+	rights map[string][]pluginpb.Right // granted, by channel
+	links  map[string]*link.Link
+}
+
+// drainTime is what an orderly end may take altogether.
+const drainTime = 8 * time.Second
+
+// New opens the data directory and everything in it; nothing runs yet. Close
+// releases it. Errors are made for the operator: what is wrong and where.
+func New(ctx context.Context, options Options) (core *Core, err error) {
+	c := &Core{
+		options: options, log: options.Log, board: link.NewSwitchboard(),
+		rights: make(map[string][]pluginpb.Right), links: make(map[string]*link.Link),
+	}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if c.dir, err = openDataDir(options.DataDir); err != nil {
+		return nil, err
+	}
+	cfg := options.Config
+	if c.auth, err = auth.Open(options.DataDir, cfg.Token.Reveal(), cfg.AuthTTL, time.Now); err != nil {
+		return nil, err
+	}
+	if c.store, err = store.OpenSQLite(ctx, filepath.Join(options.DataDir, "mpush.db")); err != nil {
+		return nil, err
+	}
+	registry, err := c.store.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the data directory: %w", err)
+	}
+	e := engine.New(engine.Config{
+		QueueLength:  int64(cfg.Limits.QueueLength),
+		QueueBytes:   cfg.Limits.QueueBytes,
+		Receivers:    cfg.Limits.Receivers,
+		GroupMembers: cfg.Limits.GroupMembers,
+		TTL:          cfg.Limits.TTL.Milliseconds(),
+		Seed:         rand.Uint64(),
+	}, registry)
+	c.relay = relay.New(e, c.store, time.Now, c.log)
+	c.supervisor = supervisor.New(supervisor.Options{
+		RuntimeDir: c.dir.runtime,
+		Logger:     c.log,
+		Handler:    (*handler)(c),
+		OnChange:   c.channelChanged,
+		Timeouts:   supervisor.Timeouts{Drain: drainTime / 2},
+	})
+	return c, nil
+}
+
+// Close releases what New opened. Call it after Run, or instead.
+func (c *Core) Close() error {
+	var errs []error
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	if c.dir != nil {
+		errs = append(errs, c.dir.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run starts the channels, calls started once they run, and serves until ctx
+// ends; then it drains. It returns early with an error if a bundled channel
+// can not be started as configured, or if the store fails.
+func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error {
+	relaying := make(chan error, 1)
+	relayContext, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRelay()
+	go func() { relaying <- c.relay.Run(relayContext) }()
+
+	err := c.start(ctx)
+	if err == nil {
+		started(c.supervisor.Status())
+		select {
+		case <-ctx.Done():
+		case err = <-relaying:
+			relaying <- err
+			err = fmt.Errorf("the data directory failed: %w", err)
+		}
+	}
+	_ = c.relay.Submit(relayContext, &engine.Stopping{})
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	c.supervisor.Stop(drain)
+	stopRelay()
+	return errors.Join(err, <-relaying)
+}
+
+// start starts all channels. What is wrong with a bundled one at the first
+// start ends the program; a third party's is down while the rest runs.
+func (c *Core) start(ctx context.Context) error {
+	specs, err := c.specs()
+	if err != nil {
+		return err
+	}
+	bundled := make(map[string]bool)
+	for _, spec := range specs {
+		bundled[spec.Channel] = spec.Bundled
+	}
+	err = c.supervisor.Start(ctx, specs)
+	if listen, ok := errors.AsType[*supervisor.ListenError](err); ok {
+		for _, failure := range listen.Failures {
+			if failure.Bundled {
+				return fmt.Errorf("channel %s: %s", failure.Channel, failure.Reason)
+			}
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, status := range c.supervisor.Status() {
+		if bundled[status.Channel] && status.State != supervisor.Running {
+			return fmt.Errorf("channel %s: %s", status.Channel, status.LastError)
+		}
+	}
+	return nil
+}
+
+// Check describes and configures every channel without starting it, logs what
+// they say, and returns the first error.
+func Check(ctx context.Context, options Options) error {
+	c := &Core{options: options, log: options.Log, board: link.NewSwitchboard(), rights: make(map[string][]pluginpb.Right)}
+	specs, err := c.specs()
+	if err != nil {
+		return err
+	}
+	s := supervisor.New(supervisor.Options{Logger: c.log, Handler: (*handler)(c)})
+	results, err := s.Check(ctx, specs, (*handler)(c))
+	if err != nil {
+		return err
+	}
+	for _, result := range results {
+		if result.Err != nil {
+			err = errors.Join(err, fmt.Errorf("channel %s: %w", result.Channel, result.Err))
+		}
+	}
+	return err
+}

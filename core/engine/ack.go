@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"slices"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// outcome takes a channel's word on a delivery. Acks count whatever the
+// generation; everything else only for the lease that it is about.
+func (e *Engine) outcome(ev *Outcome) {
+	l, r := e.links[ev.Link], e.receivers[ev.Receiver]
+	if l == nil {
+		return
+	}
+	var rt *route
+	if r != nil {
+		rt = r.route(l.channel)
+	}
+	if rt == nil {
+		e.stats.ForeignRoutes++
+		return
+	}
+	if ev.Kind == Acked {
+		origin := rt
+		if ev.Late || rt.generation != ev.Generation {
+			origin = nil
+		}
+		rt.failures = 0
+		e.ack(r, ev.MID, origin)
+		return
+	}
+	if !rt.up || rt.link != ev.Link || rt.generation != ev.Generation || rt.head == nil || rt.paused || rt.head.MID != ev.MID {
+		e.stats.StaleOutcomes++
+		return
+	}
+	it := rt.head
+	switch ev.Kind {
+	case HandedOff:
+		rt.failures = 0
+		e.raise(it, message.Status{Rank: message.ChannelOK, Channel: rt.channel})
+		e.pass(rt)
+	case Rejected:
+		rt.failures = 0
+		it.Error = ev.Error
+		e.pass(rt)
+	case Retry:
+		e.fail(rt, ev.After, ev.Error)
+	case Gone:
+		it.Error = ev.Error
+		e.dropRoute(rt)
+	}
+}
+
+// pass moves a route beyond its head, which may stay open for other routes:
+// then it is written down that this one is done with it.
+func (e *Engine) pass(rt *route) {
+	it := rt.head
+	it.refs++
+	e.dropAt(rt, 0)
+	e.endIfDone(it, rt)
+	if it.State == record.Open {
+		e.write(nil, &record.Settle{Item: it.Item},
+			&record.Advance{Receiver: rt.receiver.name, Channel: rt.channel, Cursor: rt.position()})
+	}
+	rt.receiver.release(it)
+}
+
+// dropRoute removes a route for good. What was open for this route alone is
+// done with: a sweep finds it.
+func (e *Engine) dropRoute(rt *route) {
+	r := rt.receiver
+	e.lowerRoute(rt)
+	r.routes = slices.DeleteFunc(r.routes, func(other *route) bool { return other == rt })
+	e.write(nil, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
+	e.sweep(r, 0)
+}
+
+// ack ends the receiver's item of a message, if that was ever sent to it.
+// origin is the route whose channel has let go of it already, or nil.
+func (e *Engine) ack(r *receiver, mid message.MID, origin *route) {
+	it := r.byMID(mid)
+	if it == nil {
+		e.emit(&Find{Token: e.await(&pendingFind{receiver: r, ack: true}), Receiver: r.name, MID: mid})
+		return
+	}
+	if !it.sent() {
+		e.stats.UnsentAcks++
+		return
+	}
+	e.end(it, record.Acked, "", origin, true)
+}
+
+// confirm takes an ack that came another way. The caller is told "done"
+// whatever becomes of it: a callback says nothing about others' messages.
+func (e *Engine) confirm(ev *Confirm) {
+	l := e.links[ev.Link]
+	if l == nil {
+		return
+	}
+	e.answer(ev.Link, ev.Request, Done{})
+	r := e.receivers[ev.Receiver]
+	switch {
+	case r == nil:
+		e.stats.UnsentAcks++
+	case ev.ByChannel && r.route(l.channel) == nil:
+		e.stats.ForeignRoutes++
+	case !ev.HandoffOnly:
+		e.ack(r, ev.MID, nil)
+	default:
+		if it := r.byMID(ev.MID); it != nil {
+			e.confirmHandoff(it, l.channel)
+		} else {
+			e.emit(&Find{Token: e.await(&pendingFind{receiver: r, channel: l.channel}), Receiver: r.name, MID: ev.MID})
+		}
+	}
+}
+
+// confirmHandoff notes that a channel's hand-off has arrived.
+func (e *Engine) confirmHandoff(it *item, channel string) {
+	if it.Status.Rank < message.ChannelWait {
+		e.stats.UnsentAcks++
+		return
+	}
+	e.raise(it, message.Status{Rank: message.ChannelConfirmed, Channel: channel})
+	e.write(nil, &record.Settle{Item: it.Item})
+}
+
+// pendingFind looks for an item that is not in memory: an ack, or else the
+// confirmation of a channel's hand-off.
+type pendingFind struct {
+	receiver *receiver
+	ack      bool
+	channel  string
+}
+
+func (p *pendingFind) resume(*Engine, error) {}
+
+func (e *Engine) found(ev *Found) {
+	p, ok := e.take(ev.Token).(*pendingFind)
+	if !ok || ev.Err != nil || p.receiver.gone {
+		return // the receiver gets the message again and acks again
+	}
+	r := p.receiver
+	it := r.byMID(ev.Item.MID)
+	switch {
+	case ev.Item.Message == nil:
+		e.stats.UnsentAcks++
+		return
+	case it == nil && ev.Item.State != record.Open:
+		e.stats.LateAcks++
+		return
+	case it == nil:
+		it = &item{Item: ev.Item.Item, message: ev.Item.Message, receiver: r}
+	}
+	switch {
+	case !p.ack:
+		e.confirmHandoff(it, p.channel)
+	case !it.sent():
+		e.stats.UnsentAcks++
+	default:
+		e.end(it, record.Acked, "", nil, true)
+	}
+}

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"math/rand/v2"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// Config bounds what the engine accepts. 0 means no limit, except for Seed.
+type Config struct {
+	QueueLength  int64  // open messages per receiver
+	QueueBytes   int64  // their bytes
+	Receivers    int    // known receivers
+	GroupMembers int    // receivers in one group
+	TTL          int64  // milliseconds until an undelivered message expires
+	Seed         uint64 // of the jitter
+}
+
+// Engine is the state machine. It is not safe for concurrent use: one loop owns
+// it.
+type Engine struct {
+	config    Config
+	now       int64
+	lastMID   message.MID
+	receivers map[string]*receiver
+	groups    map[string][]*receiver // in the order of joining
+	links     map[LinkID]*link
+	pending   map[uint64]pending // what a token's answer continues
+	lastToken uint64
+	lastGen   uint64
+	timers    timers
+	jitter    *rand.Rand
+	stopping  bool
+	stats     Stats
+
+	effects  []Effect
+	touched  []*route // to be pumped at the end of the step
+	finished []*wait  // to be answered at the end of the step
+}
+
+// Stats counts what has happened since New. All but the first three are signs
+// of a late, confused or lying channel; none of them changed anything.
+type Stats struct {
+	Accepted  uint64 // items
+	Acked     uint64
+	HandedOff uint64
+	Dead      uint64
+
+	LateAcks      uint64 // acks of ended items
+	UnsentAcks    uint64 // acks of messages never sent to that receiver
+	StaleOutcomes uint64 // outcomes of ended leases
+	ForeignRoutes uint64 // outcomes for receivers without a route on the channel
+}
+
+// link is one channel's stream.
+type link struct {
+	id      LinkID
+	channel string
+	ready   bool
+	routes  []*route // up over this link, in the order they came up
+}
+
+// pending is what goes on when the store has answered.
+type pending interface{ resume(*Engine, error) }
+
+// New starts from what the store holds.
+func New(config Config, registry record.Registry) *Engine {
+	e := &Engine{
+		config:    config,
+		lastMID:   registry.LastMID,
+		receivers: make(map[string]*receiver, len(registry.Receivers)),
+		groups:    make(map[string][]*receiver),
+		links:     make(map[LinkID]*link),
+		pending:   make(map[uint64]pending),
+		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
+	}
+	for _, tail := range registry.Receivers {
+		r := &receiver{
+			name: tail.Name, seenAt: tail.SeenAt,
+			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes, estimated: tail.Queued > 0, durable: true,
+		}
+		e.receivers[r.name] = r
+		e.join(r, tail.Group)
+	}
+	for _, rec := range registry.Routes {
+		if r := e.receivers[rec.Receiver]; r != nil {
+			rt := newRoute(r, rec.Channel)
+			rt.kind, rt.address, rt.policy, rt.cursor = rec.Kind, rec.Address, rec.Policy, rec.Cursor
+			rt.durable = true
+			r.routes = append(r.routes, rt)
+		}
+	}
+	return e
+}
+
+// Step takes one event at a time (Unix milliseconds; going back is tolerated)
+// and returns what to do. The slice is valid until the next call.
+func (e *Engine) Step(now int64, event Event) []Effect {
+	e.begin(now)
+	switch ev := event.(type) {
+	case *Publish:
+		e.publish(ev)
+	case *Outcome:
+		e.outcome(ev)
+	case *Written:
+		e.resume(ev.Token, ev.Err)
+	case *Loaded:
+		e.loaded(ev)
+	case *Found:
+		e.found(ev)
+	case *Attach:
+		e.attach(ev)
+	case *Detach:
+		e.detach(ev)
+	case *Confirm:
+		e.confirm(ev)
+	case *Register:
+		e.register(ev)
+	case *Unregister:
+		e.unregister(ev)
+	case *Declare:
+		e.declare(ev)
+	case *LinkUp:
+		e.links[ev.Link] = &link{id: ev.Link, channel: ev.Channel}
+	case *LinkReady:
+		e.linkReady(ev)
+	case *LinkDown:
+		e.linkDown(ev)
+	case *Stopping:
+		e.stop()
+	}
+	return e.finish()
+}
+
+// Advance fires what is due. Call it when NextTimer has passed.
+func (e *Engine) Advance(now int64) []Effect {
+	e.begin(now)
+	for t := e.timers.due(e.now); t != nil; t = e.timers.due(e.now) {
+		t.owner.fire(e)
+	}
+	return e.finish()
+}
+
+// NextTimer tells when Advance has something to do.
+func (e *Engine) NextTimer() (at int64, ok bool) {
+	if len(e.timers.heap) == 0 {
+		return 0, false
+	}
+	return e.timers.heap[0].at, true
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats { return e.stats }
+
+func (e *Engine) begin(now int64) {
+	e.now = max(e.now, now)
+	clear(e.effects)
+	e.effects = e.effects[:0]
+}
+
+// finish gives routes that changed their next deliveries, then answers the
+// senders whose waits are over: in this order, so that an answer tells what was
+// just sent.
+func (e *Engine) finish() []Effect {
+	for i := 0; i < len(e.touched); i++ {
+		e.touched[i].touched = false
+		e.pump(e.touched[i])
+	}
+	clear(e.touched)
+	e.touched = e.touched[:0]
+	for _, w := range e.finished {
+		w.letGo()
+		e.answer(w.link, w.request, Published{MID: w.mid, Statuses: w.statuses})
+	}
+	clear(e.finished)
+	e.finished = e.finished[:0]
+	return e.effects
+}
+
+func (e *Engine) emit(effect Effect) { e.effects = append(e.effects, effect) }
+
+// write asks for ops. next, if not nil, resumes when they are on disk.
+func (e *Engine) write(next pending, ops ...record.Op) {
+	w := &Write{Ops: ops}
+	if next != nil {
+		w.Token = e.await(next)
+	}
+	e.emit(w)
+}
+
+func (e *Engine) await(next pending) (token uint64) {
+	e.lastToken++
+	e.pending[e.lastToken] = next
+	return e.lastToken
+}
+
+func (e *Engine) take(token uint64) pending {
+	next := e.pending[token]
+	delete(e.pending, token)
+	return next
+}
+
+func (e *Engine) resume(token uint64, err error) {
+	if next := e.take(token); next != nil {
+		next.resume(e, err)
+	}
+}
+
+func (e *Engine) answer(link LinkID, request RequestID, body AnswerBody) {
+	if request != (RequestID{}) && e.links[link] != nil {
+		e.emit(&Answer{Link: link, Request: request, Body: body})
+	}
+}
+
+func (e *Engine) refuse(link LinkID, request RequestID, code Code, text string) {
+	e.answer(link, request, &Refusal{Code: code, Message: text})
+}
+
+// nextMID resembles the clock, but never repeats and never goes back.
+func (e *Engine) nextMID() message.MID {
+	e.lastMID = max(message.MID(e.now), e.lastMID+1)
+	return e.lastMID
+}

@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// LinkID names one plugin's stream for as long as it lasts; never reused.
+type LinkID uint64
+
+// RequestID is a link's handle for a request that it wants answered. The engine
+// hands it back and looks at nothing but its being zero, which wants no answer.
+type RequestID struct {
+	Number uint64
+	Kind   uint8
+}
+
+// Event is something that happened. Step documents what each does.
+type Event interface{ event() }
+
+// LinkUp: a channel's stream was opened.
+type LinkUp struct {
+	Link    LinkID
+	Channel string
+}
+
+// LinkReady: the channel has started; its durable routes go live.
+type LinkReady struct{ Link LinkID }
+
+// LinkDown: the stream ended, and with it everything that was attached, leased
+// or awaited on it.
+type LinkDown struct{ Link LinkID }
+
+// Publish asks to send a message. The sender's rights were checked.
+type Publish struct {
+	Link     LinkID
+	Request  RequestID
+	FromName string
+	SendType message.SendType
+	Target   string
+	Text     string
+	Desp     string
+	Extra    []byte
+	Wait     int64 // milliseconds
+}
+
+// Attach asks for the receiver's route on the link's channel. The caller was
+// authenticated as Name.
+type Attach struct {
+	Link    LinkID
+	Request RequestID
+	Name    string
+	Group   string
+	Policy  record.Policy
+	Address []byte
+}
+
+// Detach ends an attachment.
+type Detach struct {
+	Link       LinkID
+	Receiver   string
+	Generation uint64
+}
+
+// RouteSpec is a durable route as its channel gives it.
+type RouteSpec struct {
+	Receiver string
+	Group    string
+	Address  []byte
+	Policy   record.Policy
+}
+
+// Declare is the complete set of a channel's configured routes.
+type Declare struct {
+	Link    LinkID
+	Request RequestID
+	Routes  []RouteSpec
+}
+
+// Register stores one durable route on a client's behalf.
+type Register struct {
+	Link    LinkID
+	Request RequestID
+	Route   RouteSpec
+}
+
+// Unregister forgets a receiver. The caller was authenticated as it.
+type Unregister struct {
+	Link     LinkID
+	Request  RequestID
+	Receiver string
+}
+
+// OutcomeKind is what a channel says of a delivery.
+type OutcomeKind uint8
+
+const (
+	Acked OutcomeKind = 1 + iota
+	HandedOff
+	Retry
+	Rejected
+	Gone
+)
+
+// Outcome is what became of a leased message.
+type Outcome struct {
+	Link       LinkID
+	Receiver   string
+	Generation uint64
+	MID        message.MID
+	Kind       OutcomeKind
+	After      int64 // milliseconds, of Retry
+	Error      string
+	// Late, of Acked: the channel does not hold the message as its head.
+	Late bool
+}
+
+// Confirm is an ack that came another way. The caller was authenticated as
+// Receiver.
+type Confirm struct {
+	Link        LinkID
+	Request     RequestID
+	Receiver    string
+	MID         message.MID
+	HandoffOnly bool
+	// ByChannel: the channel vouches for the receiver, who must have a route on
+	// it.
+	ByChannel bool
+}
+
+// Written reports the end of a Write with a token. Err nil: it is on disk.
+type Written struct {
+	Token uint64
+	Err   error
+}
+
+// Loaded answers a Load.
+type Loaded struct {
+	Token uint64
+	Items []record.Queued
+	More  bool
+	Err   error
+}
+
+// Found answers a Find. Item.Message is nil if there is no such item.
+type Found struct {
+	Token uint64
+	Item  record.Queued
+	Err   error
+}
+
+// Stopping: the relay is about to end. Waits end with the statuses of the
+// moment, new sends and attaches are refused.
+type Stopping struct{}
+
+func (*LinkUp) event()     {}
+func (*LinkReady) event()  {}
+func (*LinkDown) event()   {}
+func (*Publish) event()    {}
+func (*Attach) event()     {}
+func (*Detach) event()     {}
+func (*Declare) event()    {}
+func (*Register) event()   {}
+func (*Unregister) event() {}
+func (*Outcome) event()    {}
+func (*Confirm) event()    {}
+func (*Written) event()    {}
+func (*Loaded) event()     {}
+func (*Found) event()      {}
+func (*Stopping) event()   {}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"slices"
+
+	"mpush/core/record"
+)
+
+// loadRetry is the pause after a read of the store failed.
+const loadRetry = 1000
+
+// pendingLoad is a window's Load under way.
+type pendingLoad struct {
+	route *route
+	tail  record.Seq // the receiver's when it was asked for
+}
+
+func (p *pendingLoad) resume(*Engine, error) {}
+
+func (e *Engine) requestLoad(rt *route) {
+	r := rt.receiver
+	rt.load = e.await(&pendingLoad{route: rt, tail: r.tail})
+	r.loads++
+	e.emit(&Load{
+		Token: rt.load, Receiver: r.name, After: rt.next - 1,
+		N: rt.windowItems() - len(rt.window), MaxBytes: maxWindowBytes - rt.bytes,
+	})
+}
+
+// loaded takes what a Load brought. It may be older than what happened since:
+// items that have ended meanwhile are passed over.
+func (e *Engine) loaded(ev *Loaded) {
+	switch p := e.take(ev.Token).(type) {
+	case *pendingLoad:
+		e.loadEnds(p.route.receiver, func() { e.refill(p, ev) })
+	case *pendingSweep:
+		e.loadEnds(p.receiver, func() { e.swept(p, ev) })
+	}
+}
+
+// loadEnds uses a Load's answer while what ended meanwhile is still known.
+func (e *Engine) loadEnds(r *receiver, use func()) {
+	if !r.gone {
+		use()
+	}
+	r.loads--
+	if r.loads == 0 {
+		r.ended = nil
+	}
+}
+
+func (e *Engine) refill(p *pendingLoad, ev *Loaded) {
+	rt := p.route
+	switch {
+	case rt.load != ev.Token: // the route went down meanwhile
+	case ev.Err == nil:
+		rt.load = 0
+		e.fill(rt, p, ev)
+	default:
+		rt.load = 0
+		if rt.head == nil { // else the head's end asks again
+			rt.paused = true
+			e.timers.set(&rt.timer, e.now+loadRetry)
+		}
+	}
+}
+
+func (e *Engine) fill(rt *route, p *pendingLoad, ev *Loaded) {
+	r := rt.receiver
+	for _, queued := range ev.Items {
+		if queued.Seq < rt.next {
+			continue
+		}
+		if slices.Contains(r.ended, queued.Seq) {
+			rt.next = queued.Seq + 1
+			continue
+		}
+		rt.appendTo(r.hold(queued.Item, queued.Message))
+	}
+	if !ev.More {
+		rt.next = max(rt.next, p.tail+1)
+	}
+	e.touch(rt)
+}
+
+// pendingSweep looks for open items that no route carries any further.
+type pendingSweep struct{ receiver *receiver }
+
+func (p *pendingSweep) resume(*Engine, error) {}
+
+// sweepItems is how many items a sweep looks at in one step.
+const sweepItems = 64
+
+func (e *Engine) sweep(r *receiver, after record.Seq) {
+	r.loads++
+	e.emit(&Load{
+		Token: e.await(&pendingSweep{r}), Receiver: r.name, After: after,
+		N: sweepItems, MaxBytes: maxWindowBytes,
+	})
+}
+
+// swept ends what is done with, and goes on while there may be more. If the
+// read failed, such items stay open until they expire.
+func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
+	r := p.receiver
+	if ev.Err != nil || !slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired }) {
+		return
+	}
+	for _, queued := range ev.Items {
+		if slices.Contains(r.ended, queued.Seq) {
+			continue
+		}
+		it := r.bySeq(queued.Seq)
+		if it == nil {
+			it = &item{Item: queued.Item, message: queued.Message, receiver: r}
+		}
+		e.endIfDone(it, nil)
+	}
+	if n := len(ev.Items); n > 0 && ev.More {
+		e.sweep(r, ev.Items[n-1].Seq)
+	}
+}

@@ -1,0 +1,588 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mpush/core/engine"
+	"mpush/core/message"
+	"mpush/core/record"
+	"mpush/core/store"
+)
+
+// The model drives the engine with random schedules, plays the store (which may
+// be late, fail or crash) and the channels (which may be late, fail or lie), and
+// holds every effect to the promises:
+//
+//   - nothing is delivered that is not on disk, and nothing to whom it was not sent
+//   - a route's first deliveries come in the order of acceptance, leases never
+//     exceed the prefetch, and only the head is sent again
+//   - what the engine took as acked is not delivered again, unless a crash
+//     forgot the ack
+//   - each publish gets one answer, and it tells the truth
+//   - in the end every accepted message has ended, and the counts balance
+
+const (
+	holding = "alpha" // exclusive, receivers attach and ack
+	pushing = "beta"  // additional, registered, hands off
+)
+
+type world struct {
+	t   *rapid.T
+	mem *store.Memory
+	e   *engine.Engine
+	now int64
+
+	jobs      []engine.Effect // for the store, in order
+	kept      []record.Op     // lazy writes that failed
+	failNext  bool
+	links     map[string]*simLink // by channel
+	lastLink  engine.LinkID
+	lastReq   uint64
+	prefetch  int
+	lastMID   message.MID
+	published map[engine.RequestID]*pub
+	accepted  map[key]bool // on disk
+	acked     map[key]bool // the engine took it
+	tried     map[key]bool // somebody acked it
+	sent      map[key]bool // some channel had it as the head
+	forgotten map[string]bool
+}
+
+type key struct {
+	receiver string
+	mid      message.MID
+}
+
+type pub struct {
+	link     engine.LinkID
+	answered int
+}
+
+type simLink struct {
+	id     engine.LinkID
+	ready  bool
+	routes map[string]*simRoute
+	first  map[string]message.MID // newest first delivery per receiver
+	names  map[engine.RequestID]string
+}
+
+type simRoute struct {
+	generation uint64
+	leases     []*engine.Deliver
+}
+
+func newWorld(t *rapid.T) *world {
+	w := &world{
+		t: t, mem: store.NewMemory(), now: 1_000_000, links: map[string]*simLink{},
+		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"), published: map[engine.RequestID]*pub{},
+		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{}, forgotten: map[string]bool{},
+	}
+	w.boot()
+	return w
+}
+
+func (w *world) boot() {
+	registry, err := w.mem.Load(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.e = engine.New(engine.Config{Seed: 1}, registry)
+	w.jobs, w.kept, w.links = nil, nil, map[string]*simLink{}
+	w.published = map[engine.RequestID]*pub{}
+	w.linkUp(holding)
+	w.linkUp(pushing)
+}
+
+func (w *world) linkUp(channel string) {
+	w.lastLink++
+	l := &simLink{id: w.lastLink, routes: map[string]*simRoute{}, first: map[string]message.MID{}, names: map[engine.RequestID]string{}}
+	w.links[channel] = l
+	w.step(&engine.LinkUp{Link: l.id, Channel: channel})
+	l.ready = true
+	w.step(&engine.LinkReady{Link: l.id})
+}
+
+func (w *world) request() engine.RequestID {
+	w.lastReq++
+	return engine.RequestID{Number: w.lastReq}
+}
+
+func (w *world) step(event engine.Event) {
+	w.trace(">", event)
+	w.take(slices.Clone(w.e.Step(w.now, event)))
+}
+
+func (w *world) take(effects []engine.Effect) {
+	for _, effect := range effects {
+		w.trace("<", effect)
+		switch ef := effect.(type) {
+		case *engine.Write, *engine.Load, *engine.Find:
+			w.jobs = append(w.jobs, effect)
+		case *engine.Deliver:
+			w.delivered(ef)
+		case *engine.Recall:
+			if _, rt := w.route(ef.Link, ef.Receiver); rt != nil && rt.generation == ef.Generation {
+				rt.leases = slices.DeleteFunc(rt.leases, func(d *engine.Deliver) bool { return d.Message.MID == ef.MID })
+				w.markHead(ef.Receiver, rt)
+			}
+		case *engine.Evict:
+			if l, rt := w.route(ef.Link, ef.Receiver); rt != nil && rt.generation == ef.Generation {
+				delete(l.routes, ef.Receiver)
+			}
+		case *engine.Answer:
+			w.answered(ef)
+		}
+	}
+}
+
+func (w *world) link(id engine.LinkID) (string, *simLink) {
+	for channel, l := range w.links {
+		if l.id == id {
+			return channel, l
+		}
+	}
+	return "", nil
+}
+
+func (w *world) route(id engine.LinkID, receiver string) (*simLink, *simRoute) {
+	_, l := w.link(id)
+	if l == nil {
+		w.t.Fatalf("effect for the dead link %d", id)
+	}
+	return l, l.routes[receiver]
+}
+
+// markHead notes what the channel sends now.
+func (w *world) markHead(receiver string, rt *simRoute) {
+	if len(rt.leases) == 0 {
+		return
+	}
+	_, l := w.link(rt.leases[0].Link)
+	mid := rt.leases[0].Message.MID
+	k := key{receiver, mid}
+	if !w.sent[k] && mid < l.first[receiver] {
+		w.t.Fatalf("%v is sent for the first time after %v", k, l.first[receiver])
+	}
+	l.first[receiver] = max(l.first[receiver], mid)
+	w.sent[k] = true
+}
+
+func (w *world) delivered(d *engine.Deliver) {
+	channel, l := w.link(d.Link)
+	if l == nil {
+		w.t.Fatalf("delivery over the dead link %d", d.Link)
+	}
+	k := key{d.Receiver, d.Message.MID}
+	if !w.accepted[k] {
+		w.t.Fatalf("%v was delivered but is not on disk", k)
+	}
+	if w.acked[k] {
+		w.t.Fatalf("%v was delivered after its ack", k)
+	}
+	rt := l.routes[d.Receiver]
+	if rt == nil || d.Generation > rt.generation {
+		if channel == holding && rt == nil {
+			w.t.Fatalf("delivery to %s before its attach was answered", d.Receiver)
+		}
+		rt = &simRoute{generation: d.Generation}
+		l.routes[d.Receiver] = rt
+	}
+	if d.Generation < rt.generation {
+		w.t.Fatalf("delivery of the stale generation %d of %s", d.Generation, d.Receiver)
+	}
+	if i := slices.IndexFunc(rt.leases, func(o *engine.Deliver) bool { return o.Message.MID == d.Message.MID }); i > 0 {
+		w.t.Fatalf("%v was sent again but is not the head", k)
+	} else if i == 0 {
+		return
+	}
+	if n := len(rt.leases); n > 0 && rt.leases[n-1].Message.MID >= d.Message.MID {
+		w.t.Fatalf("%v leased after %v", k, rt.leases[n-1].Message.MID)
+	}
+	rt.leases = append(rt.leases, d)
+	limit := w.prefetch
+	if channel == pushing {
+		limit = 1
+	}
+	if len(rt.leases) > limit {
+		w.t.Fatalf("%d leases for %s, the prefetch is %d", len(rt.leases), d.Receiver, limit)
+	}
+	w.markHead(d.Receiver, rt)
+}
+
+func (w *world) answered(a *engine.Answer) {
+	_, l := w.link(a.Link)
+	if l == nil {
+		w.t.Fatalf("answer over the dead link %d", a.Link)
+	}
+	switch body := a.Body.(type) {
+	case engine.Attached:
+		l.routes[body.Name] = &simRoute{generation: body.Generation}
+	case engine.Published:
+		w.told(a.Request, body)
+	case *engine.Refusal:
+		if p := w.published[a.Request]; p != nil {
+			p.answered++
+		}
+	}
+}
+
+func (w *world) told(request engine.RequestID, body engine.Published) {
+	p := w.published[request]
+	if p == nil {
+		w.t.Fatalf("an answer to the unknown request %v", request)
+	}
+	if p.answered++; p.answered > 1 {
+		w.t.Fatalf("a second answer to %v", request)
+	}
+	for _, s := range body.Statuses {
+		k := key{s.Receiver, body.MID}
+		if ok := s.Status.Rank == message.OK; ok && !w.tried[k] {
+			w.t.Fatalf("%v is told as ok but was not acked", k)
+		}
+		if body.MID != 0 && !w.accepted[k] && s.Status.Rank != message.Failed {
+			w.t.Fatalf("%v is told as %v but is not on disk", k, s.Status)
+		}
+	}
+}
+
+// work lets the store do its next n jobs: the writes first, in one transaction.
+func (w *world) work(n int) {
+	jobs := w.jobs[:n]
+	w.jobs = slices.Clone(w.jobs[n:])
+	ops := w.kept
+	w.kept = nil
+	var lazy []record.Op
+	lazy = append(lazy, ops...)
+	for _, job := range jobs {
+		if write, ok := job.(*engine.Write); ok {
+			ops = append(ops, write.Ops...)
+			if write.Token == 0 {
+				lazy = append(lazy, write.Ops...)
+			}
+		}
+	}
+	var err error
+	if w.failNext {
+		err, w.failNext = errors.New("injected"), false
+		w.kept = lazy
+	} else if err = w.mem.Commit(context.Background(), ops); err != nil {
+		w.t.Fatal(err)
+	} else {
+		w.noteCommitted(ops)
+	}
+	for _, job := range jobs {
+		switch ef := job.(type) {
+		case *engine.Write:
+			if ef.Token != 0 {
+				w.step(&engine.Written{Token: ef.Token, Err: err})
+			}
+		case *engine.Load:
+			ev := &engine.Loaded{Token: ef.Token, Err: err}
+			if err != nil { // a read must not miss what could not be written
+				w.step(ev)
+				continue
+			}
+			ev.Items, ev.More, ev.Err = w.mem.Next(context.Background(), ef.Receiver, ef.After, ef.N, ef.MaxBytes)
+			w.step(ev)
+		case *engine.Find:
+			ev := &engine.Found{Token: ef.Token, Err: err}
+			if err != nil {
+				w.step(ev)
+				continue
+			}
+			ev.Item, _, ev.Err = w.mem.Find(context.Background(), ef.Receiver, ef.MID)
+			w.step(ev)
+		}
+	}
+}
+
+func (w *world) noteCommitted(ops []record.Op) {
+	for _, op := range ops {
+		if put, ok := op.(*record.Put); ok {
+			if put.Message.MID <= w.lastMID {
+				w.t.Fatalf("mid %d after %d", put.Message.MID, w.lastMID)
+			}
+			w.lastMID = put.Message.MID
+			for i, name := range put.Receivers {
+				if put.Seqs[i] != 0 {
+					w.accepted[key{name, put.Message.MID}] = true
+				}
+			}
+		}
+	}
+}
+
+var names = []string{"ann", "bob", "cid"}
+
+func (w *world) attach(name string) {
+	w.step(&engine.Attach{
+		Link: w.links[holding].id, Request: w.request(), Name: name, Group: "g",
+		Policy: record.Policy{Exclusive: true, Acks: true, Prefetch: w.prefetch, Resend: 100, Retry: 100},
+	})
+}
+
+func (w *world) register(name string) {
+	w.step(&engine.Register{Link: w.links[pushing].id, Request: w.request(), Route: engine.RouteSpec{
+		Receiver: name, Group: "g", Address: fmt.Appendf(nil, "%d", w.now),
+		Policy: record.Policy{Prefetch: 1, Retry: 100, RetryMax: 1000},
+	}})
+}
+
+// ack lets a channel say that a receiver acked, and keeps what the engine must
+// make of it.
+func (w *world) ack(channel, name string, mid message.MID, late bool) {
+	l := w.links[channel]
+	var generation uint64
+	if rt := l.routes[name]; rt != nil {
+		generation = rt.generation
+		if !late {
+			rt.leases = rt.leases[1:]
+			w.markHead(name, rt)
+		}
+	}
+	w.tried[key{name, mid}] = true
+	before := w.e.Stats().Acked
+	w.step(&engine.Outcome{Link: l.id, Receiver: name, Generation: generation, MID: mid, Kind: engine.Acked, Late: late})
+	if w.e.Stats().Acked > before {
+		if !w.sent[key{name, mid}] {
+			w.t.Fatalf("the ack of %s %d counted, but it was never sent", name, mid)
+		}
+		w.acked[key{name, mid}] = true
+	}
+}
+
+func TestEngineKeepsItsPromises(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		name := rapid.SampledFrom(names)
+		t.Repeat(map[string]func(*rapid.T){
+			"publish": func(t *rapid.T) {
+				ev := &engine.Publish{
+					Link: w.links[holding].id, Request: w.request(), SendType: message.Personal,
+					Target: name.Draw(t, "to"), Text: "x", Wait: rapid.SampledFrom([]int64{0, 500}).Draw(t, "wait"),
+				}
+				if rapid.Bool().Draw(t, "group") {
+					ev.SendType, ev.Target = message.Group, "g"
+				}
+				w.published[ev.Request] = &pub{link: ev.Link}
+				w.step(ev)
+			},
+			"attach": func(t *rapid.T) { w.attach(name.Draw(t, "name")) },
+			"detach": func(t *rapid.T) {
+				l, n := w.links[holding], name.Draw(t, "name")
+				if rt := l.routes[n]; rt != nil {
+					delete(l.routes, n)
+					w.step(&engine.Detach{Link: l.id, Receiver: n, Generation: rt.generation})
+				}
+			},
+			"register": func(t *rapid.T) { w.register(name.Draw(t, "name")) },
+			"unregister": func(t *rapid.T) {
+				if rapid.IntRange(0, 3).Draw(t, "seldom") == 0 {
+					w.step(&engine.Unregister{Link: w.links[holding].id, Request: w.request(), Receiver: name.Draw(t, "name")})
+				}
+			},
+			"outcome": func(t *rapid.T) {
+				channel := rapid.SampledFrom([]string{holding, pushing}).Draw(t, "channel")
+				l, n := w.links[channel], name.Draw(t, "name")
+				rt := l.routes[n]
+				if rt == nil || len(rt.leases) == 0 {
+					return
+				}
+				head := rt.leases[0].Message.MID
+				kinds := []engine.OutcomeKind{engine.Acked, engine.Acked, engine.Acked, engine.Retry, engine.Rejected}
+				if channel == pushing {
+					kinds = []engine.OutcomeKind{engine.HandedOff, engine.HandedOff, engine.Retry, engine.Rejected, engine.Gone}
+				}
+				kind := rapid.SampledFrom(kinds).Draw(t, "kind")
+				if kind == engine.Acked {
+					w.ack(channel, n, head, false)
+					return
+				}
+				rt.leases = rt.leases[1:]
+				if kind == engine.Retry {
+					rt.leases = nil
+				}
+				w.markHead(n, rt)
+				w.step(&engine.Outcome{Link: l.id, Receiver: n, Generation: rt.generation, MID: head, Kind: kind, Error: "no"})
+			},
+			"lateAck": func(t *rapid.T) {
+				if k, ok := w.anyKey(t); ok {
+					w.ack(holding, k.receiver, k.mid, true)
+				}
+			},
+			"confirm": func(t *rapid.T) {
+				k, ok := w.anyKey(t)
+				if !ok {
+					return
+				}
+				w.tried[k] = true
+				before := w.e.Stats().Acked
+				w.step(&engine.Confirm{Link: w.links[pushing].id, Request: w.request(), Receiver: k.receiver, MID: k.mid, HandoffOnly: rapid.Bool().Draw(t, "handoff")})
+				if w.e.Stats().Acked > before {
+					w.acked[k] = true
+				}
+			},
+			"time": func(t *rapid.T) { w.advance(rapid.SampledFrom([]int64{1, 100, 5000}).Draw(t, "ms")) },
+			"work": func(t *rapid.T) {
+				if len(w.jobs) > 0 {
+					w.workTracked(rapid.IntRange(1, len(w.jobs)).Draw(t, "jobs"))
+				}
+			},
+			"fail": func(t *rapid.T) {
+				if len(w.jobs) > 0 {
+					w.failNext = true
+					w.workTracked(rapid.IntRange(1, len(w.jobs)).Draw(t, "jobs"))
+				}
+			},
+			"channelDies": func(t *rapid.T) {
+				channel := rapid.SampledFrom([]string{holding, pushing}).Draw(t, "channel")
+				l := w.links[channel]
+				for _, p := range w.published {
+					if p.link == l.id {
+						p.answered = 1 // nobody is there to hear it
+					}
+				}
+				w.step(&engine.LinkDown{Link: l.id})
+				w.linkUp(channel)
+			},
+			"coreDies": func(t *rapid.T) {
+				if rapid.IntRange(0, 2).Draw(t, "seldom") == 0 {
+					w.crash()
+				}
+			},
+		})
+		w.quiesce()
+	})
+}
+
+// workTracked works, and takes note of acks that the store's answers complete.
+func (w *world) workTracked(n int) {
+	finds := map[uint64]key{}
+	for _, job := range w.jobs[:n] {
+		if f, ok := job.(*engine.Find); ok {
+			finds[f.Token] = key{f.Receiver, f.MID}
+		}
+	}
+	before := w.e.Stats().Acked
+	w.work(n)
+	if w.e.Stats().Acked > before {
+		w.reread(finds)
+	}
+}
+
+// reread asks the engine's writes which of the looked-up messages have ended.
+func (w *world) reread(finds map[uint64]key) {
+	for _, job := range w.jobs {
+		if write, ok := job.(*engine.Write); ok {
+			for _, op := range write.Ops {
+				if settle, ok := op.(*record.Settle); ok && settle.Item.State == record.Acked {
+					w.acked[key{settle.Item.Receiver, settle.Item.MID}] = true
+				}
+			}
+		}
+	}
+}
+
+func (w *world) anyKey(t *rapid.T) (key, bool) {
+	if len(w.accepted) == 0 {
+		return key{}, false
+	}
+	all := make([]key, 0, len(w.accepted))
+	for k := range w.accepted {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b key) int {
+		if a.mid != b.mid {
+			return int(a.mid - b.mid)
+		}
+		return slices.Compare([]byte(a.receiver), []byte(b.receiver))
+	})
+	return rapid.SampledFrom(all).Draw(t, "message"), true
+}
+
+func (w *world) advance(ms int64) {
+	for end := w.now + ms; ; {
+		at, ok := w.e.NextTimer()
+		if !ok || at > end {
+			w.now = end
+			return
+		}
+		w.now = max(w.now, at)
+		w.take(slices.Clone(w.e.Advance(w.now)))
+	}
+}
+
+// crash loses everything but what was committed.
+func (w *world) crash() {
+	w.mem = w.mem.Reopen()
+	for k := range w.acked {
+		item, found, err := w.mem.Find(context.Background(), k.receiver, k.mid)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if found && item.State == record.Open {
+			delete(w.acked, k) // it may come once more
+		}
+	}
+	w.boot()
+}
+
+// quiesce lets everything work, lets everybody ack, and counts.
+func (w *world) quiesce() {
+	for _, n := range names {
+		w.attach(n)
+	}
+	for range 10_000 {
+		if len(w.jobs) > 0 {
+			w.workTracked(len(w.jobs))
+			continue
+		}
+		busy := false
+		for _, channel := range []string{holding, pushing} {
+			for _, n := range names {
+				rt := w.links[channel].routes[n]
+				if rt == nil || len(rt.leases) == 0 {
+					continue
+				}
+				busy = true
+				head := rt.leases[0].Message.MID
+				if channel == holding {
+					w.ack(channel, n, head, false)
+					break
+				}
+				rt.leases = rt.leases[1:]
+				w.step(&engine.Outcome{Link: w.links[channel].id, Receiver: n, Generation: rt.generation, MID: head, Kind: engine.HandedOff})
+			}
+		}
+		if !busy && len(w.jobs) == 0 {
+			at, ok := w.e.NextTimer()
+			if !ok {
+				break
+			}
+			w.advance(at - w.now)
+		}
+	}
+	for k := range w.accepted {
+		item, found, err := w.mem.Find(context.Background(), k.receiver, k.mid)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if found && item.State == record.Open {
+			w.t.Fatalf("%v is still open in the end: %+v", k, item.Item)
+		}
+		if found && item.State == record.Acked && !w.sent[k] {
+			w.t.Fatalf("%v is acked but was never sent", k)
+		}
+	}
+	for request, p := range w.published {
+		if p.answered != 1 {
+			w.t.Fatalf("request %v has %d answers", request, p.answered)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// wait is a sender that wants to know what becomes of its message.
+type wait struct {
+	link     LinkID
+	request  RequestID
+	mid      message.MID
+	statuses []TargetStatus
+	items    []*item // that are held for it
+	open     int     // targets without a final status
+	done     bool
+	timer    timer
+}
+
+func (w *wait) fire(e *Engine) { e.finishWait(w) }
+
+// finishWait ends a wait: it is answered at the end of the step, with what the
+// step's deliveries have changed by then.
+func (e *Engine) finishWait(w *wait) {
+	if !w.done {
+		w.done = true
+		e.timers.clear(&w.timer)
+		e.finished = append(e.finished, w)
+	}
+}
+
+// letGo gives back what a wait holds.
+func (w *wait) letGo() {
+	for _, it := range w.items {
+		if it.wait == w {
+			it.wait = nil
+			it.receiver.release(it)
+		}
+	}
+	w.items = nil
+}
+
+// publish routes a message: one item for each receiver with room in its queue.
+// It is accepted when it is on disk.
+func (e *Engine) publish(ev *Publish) {
+	switch {
+	case e.stopping:
+		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		return
+	case ev.SendType != message.Personal && ev.SendType != message.Group:
+		e.refuse(ev.Link, ev.Request, Invalid, "sendType must be personal or group")
+		return
+	case !message.ValidName(ev.Target):
+		e.refuse(ev.Link, ev.Request, Invalid, fmt.Sprintf("target must have 1 to %d bytes and no control characters", message.MaxNameBytes))
+		return
+	case e.links[ev.Link] == nil:
+		return
+	}
+	m := &message.Message{
+		SendType: ev.SendType, Target: ev.Target, FromMethod: e.links[ev.Link].channel, FromName: ev.FromName,
+		Text: ev.Text, Desp: ev.Desp, Extra: ev.Extra, AcceptedAt: e.now,
+	}
+	size := m.Size()
+	if size > message.MaxSize {
+		e.refuse(ev.Link, ev.Request, TooLarge, fmt.Sprintf("a message may have %d bytes, this one has %d", message.MaxSize, size))
+		return
+	}
+	if e.config.TTL > 0 {
+		m.ExpiresAt = e.now + e.config.TTL
+	}
+	targets := e.targets(ev)
+	w := &wait{link: ev.Link, request: ev.Request, statuses: make([]TargetStatus, 0, max(len(targets), 1))}
+	w.timer.owner = w
+	p := &pendingPut{wait: w, message: m, deadline: e.now + ev.Wait}
+	names := make([]string, 0, len(targets))
+	for _, r := range targets {
+		status := message.Status{Rank: message.Ready}
+		if r.full(&e.config, size) {
+			status = message.Status{Rank: message.Full}
+		} else {
+			r.count(1, int64(size))
+			r.unwritten++
+			names = append(names, r.name)
+			p.slots = append(p.slots, slot{r, len(w.statuses)})
+		}
+		w.statuses = append(w.statuses, TargetStatus{r.name, status})
+	}
+	if len(targets) == 0 && ev.SendType == message.Personal {
+		w.statuses = append(w.statuses, TargetStatus{ev.Target, message.Status{Rank: message.No}})
+	}
+	if len(p.slots) == 0 {
+		e.finishWait(w)
+		return
+	}
+	m.MID = e.nextMID()
+	p.put = &record.Put{Message: m, Receivers: names}
+	e.write(p, p.put)
+}
+
+func (e *Engine) targets(ev *Publish) []*receiver {
+	if ev.SendType == message.Group {
+		return slices.Clone(e.groups[ev.Target])
+	}
+	if r := e.receivers[ev.Target]; r != nil {
+		return []*receiver{r}
+	}
+	return nil
+}
+
+// pendingPut is a message on its way to disk.
+type pendingPut struct {
+	put      *record.Put
+	message  *message.Message
+	wait     *wait
+	slots    []slot
+	deadline int64
+}
+
+type slot struct {
+	receiver *receiver
+	status   int // index into the wait's statuses
+}
+
+// resume goes on with the accepted message: it joins its receivers' queues.
+func (p *pendingPut) resume(e *Engine, err error) {
+	w, size := p.wait, int64(p.message.Size())
+	for _, s := range p.slots {
+		s.receiver.unwritten--
+	}
+	if err != nil {
+		for _, s := range p.slots {
+			s.receiver.count(-1, -size)
+		}
+		e.refuse(w.link, w.request, Unavailable, "the message could not be stored: "+err.Error())
+		return
+	}
+	w.mid = p.message.MID
+	for i, s := range p.slots {
+		r, seq := s.receiver, p.put.Seqs[i]
+		if seq == 0 || r.gone {
+			w.statuses[s.status].Status = message.Status{Rank: message.Failed}
+			continue
+		}
+		e.stats.Accepted++
+		r.tail = max(r.tail, seq)
+		it := r.hold(record.Item{
+			Receiver: r.name, Seq: seq, MID: p.message.MID, Status: message.Status{Rank: message.Ready},
+		}, p.message)
+		it.wait, it.waitSlot = w, s.status
+		w.items = append(w.items, it)
+		w.open++
+		for _, rt := range r.routes {
+			if rt.up && rt.next == seq && rt.hasRoom() {
+				it.refs++
+				rt.appendTo(it)
+				e.touch(rt)
+			} else if rt.up {
+				e.touch(rt) // it may be idle at a queue that it must load
+			}
+		}
+	}
+	if w.open == 0 || p.deadline <= e.now || e.stopping || e.links[w.link] == nil {
+		e.finishWait(w)
+	} else {
+		e.timers.set(&w.timer, max(p.deadline, e.now))
+	}
+}

@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"slices"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// receiver is a name with its queue and the routes to it.
+type receiver struct {
+	name   string
+	group  string
+	seenAt int64
+	routes []*route
+	tail   record.Seq // of the newest item on disk
+
+	// queued and queuedBytes count open items, those not yet on disk included.
+	queued      int64
+	queuedBytes int64
+	// estimated: after a start they may count ended items between open ones,
+	// until a route has come to the end of the queue.
+	estimated bool
+	unwritten int // items on their way to disk
+
+	// items are those in memory: in some route's window, or awaited by a
+	// sender. In the order of seq.
+	items []*item
+
+	durable    bool // there is a record on disk
+	unsaved    bool // which is older than this
+	saving     int  // writes of the registry under way
+	forgetting bool // on its way out
+	gone       bool // forgotten; what still refers to it must let go
+
+	loads int // Loads under way
+	// ended are the items that ended while loads were under way: what those
+	// bring may be older than that.
+	ended []record.Seq
+}
+
+// item is a receiver's share of a message, while it is in memory.
+type item struct {
+	record.Item
+	message  *message.Message
+	receiver *receiver
+	wait     *wait // the sender's, or nil
+	waitSlot int
+	refs     int // windows and waits that hold it
+}
+
+func (it *item) sent() bool { return it.SentAt != 0 }
+
+func (it *item) expired(now int64) bool {
+	return it.message.ExpiresAt != 0 && it.message.ExpiresAt <= now
+}
+
+func (r *receiver) record() record.Receiver {
+	return record.Receiver{Name: r.name, Group: r.group, SeenAt: r.seenAt}
+}
+
+func (r *receiver) route(channel string) *route {
+	for _, rt := range r.routes {
+		if rt.channel == channel {
+			return rt
+		}
+	}
+	return nil
+}
+
+// holder is the route that holds the name, or nil.
+func (r *receiver) holder() *route {
+	for _, rt := range r.routes {
+		if rt.policy.Exclusive && rt.kind != record.Retired {
+			return rt
+		}
+	}
+	return nil
+}
+
+func (r *receiver) bySeq(seq record.Seq) *item {
+	i, found := slices.BinarySearchFunc(r.items, seq, func(it *item, s record.Seq) int { return int(it.Seq - s) })
+	if !found {
+		return nil
+	}
+	return r.items[i]
+}
+
+// byMID searches from the oldest: that is the one which acks are about.
+func (r *receiver) byMID(mid message.MID) *item {
+	for _, it := range r.items {
+		if it.MID == mid {
+			return it
+		}
+	}
+	return nil
+}
+
+// hold returns the item in memory for a record, adding it if need be, with one
+// more reference.
+func (r *receiver) hold(rec record.Item, m *message.Message) *item {
+	i, found := slices.BinarySearchFunc(r.items, rec.Seq, func(it *item, s record.Seq) int { return int(it.Seq - s) })
+	if !found {
+		r.items = slices.Insert(r.items, i, &item{Item: rec, message: m, receiver: r})
+	}
+	r.items[i].refs++
+	return r.items[i]
+}
+
+// release gives a reference back; an item that nobody holds leaves memory.
+func (r *receiver) release(it *item) {
+	it.refs--
+	if it.refs > 0 {
+		return
+	}
+	if i := slices.Index(r.items, it); i >= 0 {
+		r.items = slices.Delete(r.items, i, i+1)
+	}
+}
+
+// count adds to the open items.
+func (r *receiver) count(items, bytes int64) {
+	r.queued = max(0, r.queued+items)
+	r.queuedBytes = max(0, r.queuedBytes+bytes)
+	if r.queued == 0 {
+		r.queuedBytes = 0
+	}
+}
+
+// recount replaces an estimate when a route that acks has nothing left to do:
+// then what is still open is in memory.
+func (r *receiver) recount() {
+	r.estimated = false
+	r.queued, r.queuedBytes = 0, 0
+	for _, it := range r.items {
+		r.count(1, int64(it.message.Size()))
+	}
+}
+
+// full tells whether one more message of this size is over a limit.
+func (r *receiver) full(c *Config, size int) bool {
+	return c.QueueLength > 0 && r.queued >= c.QueueLength ||
+		c.QueueBytes > 0 && r.queued > 0 && r.queuedBytes+int64(size) > c.QueueBytes
+}
+
+// join moves the receiver to a group, "" for none.
+func (e *Engine) join(r *receiver, group string) {
+	if group == r.group {
+		return
+	}
+	e.leave(r)
+	r.group = group
+	if group != "" {
+		e.groups[group] = append(e.groups[group], r)
+	}
+}
+
+func (e *Engine) leave(r *receiver) {
+	if r.group == "" {
+		return
+	}
+	members := e.groups[r.group]
+	if i := slices.Index(members, r); i >= 0 {
+		members = slices.Delete(members, i, i+1)
+	}
+	if len(members) == 0 {
+		delete(e.groups, r.group)
+	} else {
+		e.groups[r.group] = members
+	}
+	r.group = ""
+}
+
+// raise lifts an item's status and what its sender is told.
+func (e *Engine) raise(it *item, status message.Status) {
+	it.Status = it.Status.Max(status)
+	if it.wait != nil {
+		it.wait.statuses[it.waitSlot].Status = it.Status
+	}
+}
+
+// end is the end of an item. Leases of it are recalled, but for origin, which
+// brought the news and holds it no more. write is false where another operation
+// ends the row.
+func (e *Engine) end(it *item, state record.State, reason string, origin *route, write bool) {
+	it.State, it.Reason, it.EndedAt = state, reason, e.now
+	switch state {
+	case record.Acked:
+		e.stats.Acked++
+		e.raise(it, message.Status{Rank: message.OK})
+	case record.Dead:
+		e.stats.Dead++
+		e.raise(it, message.Status{Rank: message.Failed})
+	case record.HandedOff:
+		e.stats.HandedOff++
+	}
+	if write {
+		e.write(nil, &record.Settle{Item: it.Item})
+	}
+	r := it.receiver
+	r.count(-1, -int64(it.message.Size()))
+	if r.loads > 0 {
+		r.ended = append(r.ended, it.Seq)
+	}
+	it.refs++ // until the end of this function
+	for _, rt := range r.routes {
+		i := slices.Index(rt.window, it)
+		if i < 0 {
+			continue
+		}
+		if i < rt.leased && rt != origin {
+			e.emit(&Recall{Link: rt.link, Receiver: r.name, Generation: rt.generation, MID: it.MID})
+		}
+		e.dropAt(rt, i)
+	}
+	if w := it.wait; w != nil {
+		it.wait = nil
+		r.release(it)
+		w.open--
+		if w.open == 0 {
+			e.finishWait(w)
+		}
+	}
+	r.release(it)
+}
+
+// endIfDone ends an item that no route will carry any further: every route has
+// passed it, and at least one handed it off or had it rejected.
+func (e *Engine) endIfDone(it *item, origin *route) {
+	for _, rt := range it.receiver.routes {
+		if rt.kind != record.Retired && !rt.passed(it) {
+			return
+		}
+	}
+	if it.Status.Rank >= message.ChannelOK {
+		e.end(it, record.HandedOff, "", origin, true)
+	} else {
+		e.end(it, record.Dead, "rejected", origin, true)
+	}
+}

@@ -1,0 +1,287 @@
+package link
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"mpush/core/auth"
+	"mpush/core/engine"
+	"mpush/core/message"
+	"mpush/core/record"
+	"mpush/sdk/pluginpb"
+)
+
+const (
+	maxErrorBytes = 1 << 10
+	maxStateKey   = 256
+	maxStateValue = 64 << 10
+	maxAnnounced  = 64 << 10
+)
+
+// The kinds of requests that reach the engine: each has its own answer.
+const (
+	plainRequest uint8 = iota
+	publishRequest
+	attachRequest
+)
+
+func request(id uint64, kind uint8) engine.RequestID {
+	if id == 0 {
+		return engine.RequestID{}
+	}
+	return engine.RequestID{Number: id, Kind: kind}
+}
+
+// decode turns an envelope into an event for the engine, or deals with it: then
+// it returns nil. A refused request is answered here.
+func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
+	id := env.RequestId
+	switch body := env.Body.(type) {
+	case *pluginpb.PluginEnvelope_Publish:
+		return l.publish(id, body.Publish)
+	case *pluginpb.PluginEnvelope_Outcome:
+		return l.outcome(body.Outcome)
+	case *pluginpb.PluginEnvelope_Attach:
+		return l.attach(id, body.Attach)
+	case *pluginpb.PluginEnvelope_Detach:
+		return &engine.Detach{Link: l.id, Receiver: body.Detach.Receiver, Generation: body.Detach.Generation}
+	case *pluginpb.PluginEnvelope_Confirm:
+		return l.confirm(id, body.Confirm)
+	case *pluginpb.PluginEnvelope_Authenticate:
+		l.authenticate(id, body.Authenticate)
+	case *pluginpb.PluginEnvelope_Command:
+		l.command(id, body.Command)
+	case *pluginpb.PluginEnvelope_CommandReply:
+		l.Switchboard.reply(l, body.CommandReply)
+	case *pluginpb.PluginEnvelope_Register:
+		return l.register(id, body.Register)
+	case *pluginpb.PluginEnvelope_Unregister:
+		session, problem := l.session(body.Unregister.Credentials)
+		if problem == nil {
+			return &engine.Unregister{Link: l.id, Request: request(id, plainRequest), Receiver: session.Name}
+		}
+		l.done(id, problem)
+	case *pluginpb.PluginEnvelope_Declare:
+		return l.declareRoutes(id, body.Declare)
+	case *pluginpb.PluginEnvelope_Announce:
+		l.announce(id, body.Announce)
+	case *pluginpb.PluginEnvelope_StateGet:
+		l.Relay.State(l.channel, body.StateGet.Prefix, func(entries map[string][]byte, err error) {
+			l.out.post(stateResult(id, entries, err))
+		})
+	case *pluginpb.PluginEnvelope_StatePut:
+		l.putState(id, body.StatePut)
+	case *pluginpb.PluginEnvelope_CheckToken:
+		l.done(id, l.admit(body.CheckToken.Credentials))
+	}
+	return nil
+}
+
+func (l *Link) has(right pluginpb.Right) bool { return slices.Contains(l.Rights, right) }
+
+// admit checks that a caller may come in at all: by the token, by the plugin's
+// word where that counts, or by an earlier session.
+func (l *Link) admit(c *pluginpb.Credentials) *pluginpb.Error {
+	switch {
+	case c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN):
+		return nil
+	case c.GetToken() == "" && c.GetAuth() != "":
+		_, problem := l.session(c)
+		return problem
+	case l.Auth.CheckToken(c.GetToken()):
+		return nil
+	}
+	return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
+}
+
+// session checks the caller's session.
+func (l *Link) session(c *pluginpb.Credentials) (auth.Session, *pluginpb.Error) {
+	if c.GetAuth() == "" {
+		return auth.Session{}, refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Need Auth")
+	}
+	session, err := l.Auth.Verify(c.GetAuth())
+	if err != nil {
+		return auth.Session{}, refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "auth: "+err.Error())
+	}
+	return session, nil
+}
+
+// caller checks a caller that must be admitted and have a session.
+func (l *Link) caller(c *pluginpb.Credentials) (auth.Session, *pluginpb.Error) {
+	if problem := l.admit(c); problem != nil {
+		return auth.Session{}, problem
+	}
+	return l.session(c)
+}
+
+func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
+	problem := l.admit(p.Credentials)
+	from := ""
+	if problem == nil && p.GetCredentials().GetAuth() != "" {
+		var session auth.Session
+		session, problem = l.session(p.Credentials)
+		from = session.Name
+	}
+	if problem == nil {
+		problem = checkExtra(p.Extra)
+	}
+	if problem != nil {
+		l.out.post(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{
+			Published: &pluginpb.PublishResult{RequestId: id, Error: problem}}})
+		return nil
+	}
+	return &engine.Publish{
+		Link: l.id, Request: request(id, publishRequest), FromName: from,
+		SendType: message.SendType(p.SendType), Target: p.Target,
+		Text: p.Text, Desp: p.Desp, Extra: p.Extra, Wait: int64(p.WaitMs),
+	}
+}
+
+// checkExtra makes sure that what reaches receivers is JSON text.
+func checkExtra(extra []byte) *pluginpb.Error {
+	if len(extra) == 0 {
+		return nil
+	}
+	if trimmed := bytes.TrimLeft(extra, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' || !utf8.Valid(extra) || !json.Valid(extra) {
+		return refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "extra must be a JSON object in UTF-8")
+	}
+	return nil
+}
+
+func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
+	kinds := map[pluginpb.OutcomeKind]engine.OutcomeKind{
+		pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF: engine.HandedOff,
+		pluginpb.OutcomeKind_OUTCOME_KIND_RETRY:      engine.Retry,
+		pluginpb.OutcomeKind_OUTCOME_KIND_REJECTED:   engine.Rejected,
+		pluginpb.OutcomeKind_OUTCOME_KIND_GONE:       engine.Gone,
+	}
+	kind := engine.Acked
+	if o.Kind != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED {
+		var known bool
+		if kind, known = kinds[o.Kind]; !known {
+			return nil
+		}
+	}
+	return &engine.Outcome{
+		Link: l.id, Receiver: o.Receiver, Generation: o.Generation, MID: message.MID(o.Mid), Kind: kind,
+		After: int64(o.RetryAfterMs), Error: strings.ToValidUTF8(clip(o.Error, maxErrorBytes), ""), Late: o.Late,
+	}
+}
+
+func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
+	problem := l.admit(a.Credentials)
+	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
+		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name and group must have 1 to 256 bytes and no control characters")
+	}
+	if problem != nil {
+		l.out.post(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
+		return
+	}
+	l.out.post(sessionResult(l.newSession(id, a.Name, a.Group)))
+}
+
+func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
+	if problem := l.admit(a.Credentials); problem != nil {
+		l.out.post(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
+		return nil
+	}
+	return &engine.Attach{
+		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
+		Policy: decodePolicy(a.Policy), Address: a.Address,
+	}
+}
+
+func (l *Link) confirm(id uint64, c *pluginpb.Confirm) engine.Event {
+	event := &engine.Confirm{
+		Link: l.id, Request: request(id, plainRequest), Receiver: c.Receiver,
+		MID: message.MID(c.Mid), HandoffOnly: c.HandoffOnly, ByChannel: c.Receiver != "",
+	}
+	if c.Receiver == "" {
+		session, problem := l.caller(c.Credentials)
+		if problem != nil {
+			l.done(id, problem)
+			return nil
+		}
+		event.Receiver = session.Name
+	}
+	return event
+}
+
+func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
+	session, problem := l.caller(c.Credentials)
+	if problem == nil && len(c.Data) > 0 && (!utf8.Valid(c.Data) || !json.Valid(c.Data)) {
+		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "data must be JSON in UTF-8")
+	}
+	if problem != nil {
+		l.answerCommand(id, "", problem)
+		return
+	}
+	l.Switchboard.call(l, id, &pluginpb.ClaimedCommand{
+		Command: c.Command, Data: c.Data, Receiver: session.Name, Group: session.Group,
+	})
+}
+
+func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
+	if !l.Switchboard.serves(l, r.Receiver) {
+		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN, "a route is registered while answering a command of its receiver"))
+		return nil
+	}
+	return &engine.Register{Link: l.id, Request: request(id, plainRequest), Route: engine.RouteSpec{
+		Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
+	}}
+}
+
+func (l *Link) declareRoutes(id uint64, d *pluginpb.Declare) engine.Event {
+	if id == 0 {
+		return nil // nobody would hear of a refusal
+	}
+	l.declare.Store(id)
+	event := &engine.Declare{Link: l.id, Request: request(id, plainRequest)}
+	for _, r := range d.Routes {
+		event.Routes = append(event.Routes, engine.RouteSpec{
+			Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
+		})
+	}
+	return event
+}
+
+func (l *Link) announce(id uint64, a *pluginpb.Announce) {
+	size := 0
+	for name, value := range a.Fields {
+		size += len(name) + len(value)
+		if !json.Valid(value) || !utf8.Valid(value) {
+			l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "announced values must be JSON in UTF-8"))
+			return
+		}
+	}
+	if size > maxAnnounced {
+		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "announcements may have 64 KiB together"))
+		return
+	}
+	l.Switchboard.announce(l.channel, a.Fields)
+	l.done(id, nil)
+}
+
+func (l *Link) putState(id uint64, s *pluginpb.StatePut) {
+	if s.Key == "" || len(s.Key) > maxStateKey || len(s.Value) > maxStateValue {
+		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "a state entry has a key of 1 to 256 bytes and a value of at most 64 KiB"))
+		return
+	}
+	l.Relay.PutState(&record.PutState{Channel: l.channel, Key: s.Key, Value: s.Value}, func(err error) {
+		var problem *pluginpb.Error
+		if err != nil {
+			problem = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())
+		}
+		l.done(id, problem)
+	})
+}
+
+func decodePolicy(p *pluginpb.Policy) record.Policy {
+	return record.Policy{
+		Exclusive: p.GetExclusive(), Acks: p.GetAcks(), Prefetch: int(p.GetPrefetch()),
+		Resend: int64(p.GetResendMs()), Retry: int64(p.GetRetryMs()), RetryMax: int64(p.GetRetryMaxMs()),
+	}
+}

@@ -1,0 +1,100 @@
+package link
+
+import (
+	"mpush/core/engine"
+	"mpush/sdk/pluginpb"
+)
+
+func refusal(code pluginpb.ErrorCode, text string) *pluginpb.Error {
+	return &pluginpb.Error{Code: code, Message: text}
+}
+
+// done answers a request that yields nothing; one without an id wants none.
+func (l *Link) done(id uint64, problem *pluginpb.Error) {
+	if id != 0 {
+		l.out.post(doneEnvelope(id, problem))
+	}
+}
+
+func doneEnvelope(id uint64, problem *pluginpb.Error) *pluginpb.CoreEnvelope {
+	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Done{Done: &pluginpb.Done{RequestId: id, Error: problem}}}
+}
+
+func (l *Link) answerCommand(id uint64, info string, problem *pluginpb.Error) {
+	l.out.post(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_CommandResult{
+		CommandResult: &pluginpb.CommandResult{RequestId: id, Info: info, Error: problem},
+	}})
+}
+
+func sessionResult(result *pluginpb.SessionResult) *pluginpb.CoreEnvelope {
+	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Session{Session: result}}
+}
+
+func stateResult(id uint64, entries map[string][]byte, err error) *pluginpb.CoreEnvelope {
+	result := &pluginpb.StateResult{RequestId: id, Entries: entries}
+	if err != nil {
+		result.Error = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())
+	}
+	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_State{State: result}}
+}
+
+// newSession makes the session of an authenticated name.
+func (l *Link) newSession(id uint64, name, group string) *pluginpb.SessionResult {
+	token, err := l.Auth.Issue(name, group)
+	if err != nil {
+		return &pluginpb.SessionResult{RequestId: id, Error: refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, err.Error())}
+	}
+	return &pluginpb.SessionResult{RequestId: id, Auth: token, Announcements: l.Switchboard.announced()}
+}
+
+// encodeAnswer turns the engine's answer into an envelope. It also notices the
+// answer to Declare, which the start of the channel waits for.
+func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
+	id := a.Request.Number
+	switch body := a.Body.(type) {
+	case engine.Published:
+		result := &pluginpb.PublishResult{RequestId: id, Mid: int64(body.MID), Statuses: make([]*pluginpb.ReceiverStatus, len(body.Statuses))}
+		for i, s := range body.Statuses {
+			result.Statuses[i] = &pluginpb.ReceiverStatus{Receiver: s.Receiver, Status: s.Status.String()}
+		}
+		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{Published: result}}
+	case engine.Attached:
+		result := l.newSession(id, body.Name, body.Group)
+		result.Generation = body.Generation
+		return sessionResult(result)
+	case *engine.Refusal:
+		if l.declare.Load() == id {
+			select {
+			case l.refused <- body.Message:
+			default:
+			}
+		}
+		return encodeRefusal(a.Request, body)
+	default:
+		if l.declare.Load() == id && l.declared.CompareAndSwap(false, true) {
+			l.Declared()
+		}
+		return doneEnvelope(id, nil)
+	}
+}
+
+// encodeRefusal answers with the kind of envelope that the request expects.
+func encodeRefusal(request engine.RequestID, r *engine.Refusal) *pluginpb.CoreEnvelope {
+	codes := map[engine.Code]pluginpb.ErrorCode{
+		engine.Invalid:     pluginpb.ErrorCode_ERROR_CODE_INVALID,
+		engine.NameInUse:   pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE,
+		engine.Limit:       pluginpb.ErrorCode_ERROR_CODE_LIMIT,
+		engine.Unavailable: pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE,
+		engine.TooLarge:    pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE,
+	}
+	problem := refusal(codes[r.Code], r.Message)
+	id := request.Number
+	switch request.Kind {
+	case publishRequest:
+		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{Published: &pluginpb.PublishResult{RequestId: id, Error: problem}}}
+	case attachRequest:
+		return sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem})
+	default:
+		return doneEnvelope(id, problem)
+	}
+}

@@ -1,0 +1,176 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"mpush/core/auth"
+	"mpush/core/engine"
+	"mpush/core/relay"
+	"mpush/sdk/pluginpb"
+)
+
+// sendPatience is how long a plugin may leave a frame unread before it counts as
+// hung.
+const sendPatience = 10 * time.Second
+
+// Options are what a link works with.
+type Options struct {
+	Channel     string
+	Rights      []pluginpb.Right // as granted
+	Relay       *relay.Relay
+	Auth        *auth.Authority
+	Switchboard *Switchboard
+	Log         *slog.Logger
+	// Declared is called once the plugin's first Declare was answered with
+	// success.
+	Declared func()
+}
+
+// Link is one plugin's stream.
+type Link struct {
+	Options
+	channel string
+	id      engine.LinkID
+	out     *outbox
+
+	declare  atomic.Uint64 // request id of the Declare that is under way
+	declared atomic.Bool
+	refused  chan string   // why Declare was refused
+	started  chan struct{} // the channel's Start was answered
+}
+
+// New prepares a link; Run does the work.
+func New(options Options) *Link {
+	return &Link{Options: options, channel: options.Channel, out: newOutbox(), refused: make(chan string, 1), started: make(chan struct{}, 1)}
+}
+
+// Ready tells that the channel has started: its durable routes go live. It does
+// not block.
+func (l *Link) Ready() {
+	select {
+	case l.started <- struct{}{}:
+	default:
+	}
+}
+
+// Run opens the stream and serves it until it ends; the error says why.
+func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := client.Exchange(ctx)
+	if err != nil {
+		return fmt.Errorf("open the stream: %w", err)
+	}
+	if l.id, err = l.Relay.Open(ctx, l.channel, l); err != nil {
+		return err
+	}
+	defer l.Relay.Close(l.id)
+	defer l.out.close()
+	l.Switchboard.connect(l)
+	defer l.Switchboard.disconnect(l)
+
+	writing := make(chan error, 1)
+	go func() {
+		patience := time.AfterFunc(sendPatience, func() {
+			cancel(fmt.Errorf("the plugin did not read for %v", sendPatience))
+		})
+		patience.Stop()
+		writing <- l.out.pump(ctx.Done(), func(frame *pluginpb.CoreFrame) error {
+			patience.Reset(sendPatience)
+			defer patience.Stop()
+			return stream.Send(frame)
+		})
+	}()
+	reading := make(chan error, 1)
+	go func() { reading <- l.read(ctx, stream) }()
+	for over := false; !over; {
+		over = true
+		select {
+		case err = <-reading:
+		case reason := <-l.refused:
+			cancel(fmt.Errorf("configured receivers: %s", reason))
+			err = <-reading
+		case <-l.started:
+			over = l.Relay.Submit(ctx, &engine.LinkReady{Link: l.id}) != nil
+		}
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	<-writing
+	return err
+}
+
+// read decodes frames until the stream ends. A full relay blocks it, and so
+// slows the plugin down.
+func (l *Link) read(ctx context.Context, stream pluginpb.Plugin_ExchangeClient) error {
+	for {
+		frame, err := stream.Recv()
+		if err != nil {
+			return streamError(err)
+		}
+		events := make([]engine.Event, 0, len(frame.Envelopes))
+		for _, env := range frame.Envelopes {
+			if event := l.decode(env); event != nil {
+				events = append(events, event)
+			}
+		}
+		if len(events) > 0 {
+			if err := l.Relay.Submit(ctx, events...); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func streamError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("the plugin closed the stream")
+	}
+	if s, ok := status.FromError(err); ok && s.Code() == codes.Unavailable {
+		return errors.New("the plugin's connection broke")
+	}
+	return err
+}
+
+// Send takes a round's effects. It implements relay.Sink and never blocks.
+func (l *Link) Send(effects []engine.Effect) {
+	o := l.out
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
+	for _, effect := range effects {
+		switch ef := effect.(type) {
+		case *engine.Deliver:
+			o.deliver(ef)
+		case *engine.Answer:
+			o.control = append(o.control, l.encodeAnswer(ef))
+		case *engine.Recall:
+			same := func(d *engine.Deliver) bool { return d.Generation == ef.Generation && d.Message.MID == ef.MID }
+			if !o.withdraw(ef.Receiver, same) {
+				o.control = append(o.control, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Recall{
+					Recall: &pluginpb.Recall{Receiver: ef.Receiver, Generation: ef.Generation, Mid: int64(ef.MID)},
+				}})
+			}
+		case *engine.Evict:
+			o.withdraw(ef.Receiver, func(d *engine.Deliver) bool { return d.Generation == ef.Generation })
+			o.control = append(o.control, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Evict{
+				Evict: &pluginpb.Evict{Receiver: ef.Receiver, Generation: ef.Generation, Reason: ef.Reason},
+			}})
+		}
+	}
+	o.mu.Unlock()
+	o.notify()
+}

@@ -1,0 +1,186 @@
+package link
+
+import (
+	"runtime"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"mpush/core/engine"
+	"mpush/core/message"
+	"mpush/sdk/pluginpb"
+)
+
+// Bounds of one frame. A frame holds at least one envelope, and no message is
+// larger than message.MaxSize, so that it stays under 3 MiB.
+const (
+	maxFrameEnvelopes = 256
+	maxFrameBytes     = 256 << 10
+)
+
+// outbox is what waits to be sent to the plugin. Answers and other control go
+// first and in order. Deliveries wait outside of them, each receiver's in a
+// queue of its own, and are taken in turn, so that one long queue delays nobody
+// and what is recalled before it was sent is never sent.
+//
+// It is bounded by what feeds it: the engine leases at most a prefetch per
+// route, and answers are bounded by the plugin's requests.
+type outbox struct {
+	mu      sync.Mutex
+	control []*pluginpb.CoreEnvelope
+	queues  map[string]*queue // by receiver
+	turns   []*queue          // queues with something in them
+	spare   []*queue
+	closed  bool
+	wake    chan struct{}
+}
+
+// queue is a receiver's deliveries, none of them sent yet.
+type queue struct {
+	receiver string
+	waiting  []*engine.Deliver
+}
+
+func newOutbox() *outbox {
+	return &outbox{queues: make(map[string]*queue), wake: make(chan struct{}, 1)}
+}
+
+// close makes the outbox drop everything, now and later.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.control, o.turns, o.queues = nil, nil, nil
+}
+
+// post appends control envelopes.
+func (o *outbox) post(envelopes ...*pluginpb.CoreEnvelope) {
+	o.mu.Lock()
+	if !o.closed {
+		o.control = append(o.control, envelopes...)
+	}
+	o.mu.Unlock()
+	o.notify()
+}
+
+func (o *outbox) notify() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// deliver queues a delivery. Call with mu held.
+func (o *outbox) deliver(d *engine.Deliver) {
+	q := o.queues[d.Receiver]
+	if q == nil {
+		if n := len(o.spare); n > 0 {
+			q, o.spare = o.spare[n-1], o.spare[:n-1]
+			q.receiver = d.Receiver
+		} else {
+			q = &queue{receiver: d.Receiver}
+		}
+		o.queues[d.Receiver] = q
+		o.turns = append(o.turns, q)
+	}
+	q.waiting = append(q.waiting, d)
+}
+
+// withdraw removes unsent deliveries that match and tells whether there were
+// any. Call with mu held.
+func (o *outbox) withdraw(receiver string, match func(*engine.Deliver) bool) bool {
+	q := o.queues[receiver]
+	if q == nil {
+		return false
+	}
+	kept := q.waiting[:0]
+	for _, d := range q.waiting {
+		if !match(d) {
+			kept = append(kept, d)
+		}
+	}
+	found := len(kept) < len(q.waiting)
+	clear(q.waiting[len(kept):])
+	q.waiting = kept // an empty queue leaves when its turn comes
+	return found
+}
+
+// take fills a frame, or reports false if nothing waits.
+func (o *outbox) take(frame *pluginpb.CoreFrame) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	bytes := 0
+	for len(frame.Envelopes) < maxFrameEnvelopes && bytes < maxFrameBytes && len(o.control) > 0 {
+		env := o.control[0]
+		o.control[0] = nil
+		o.control = o.control[1:]
+		frame.Envelopes = append(frame.Envelopes, env)
+		bytes += proto.Size(env)
+	}
+	if len(o.control) == 0 {
+		o.control = nil
+	}
+	var last *message.Message
+	var batch *pluginpb.Deliver
+	turn := 0
+	for turn < len(o.turns) && len(frame.Envelopes) < maxFrameEnvelopes && bytes < maxFrameBytes {
+		q := o.turns[turn]
+		turn++
+		if len(q.waiting) > 0 {
+			d := q.waiting[0]
+			q.waiting[0] = nil
+			q.waiting = q.waiting[1:]
+			if d.Message != last {
+				last = d.Message
+				batch = &pluginpb.Deliver{Message: encodeMessage(last)}
+				frame.Envelopes = append(frame.Envelopes, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Deliver{Deliver: batch}})
+				bytes += last.Size() + 64
+			}
+			batch.Routes = append(batch.Routes, &pluginpb.DeliverRoute{
+				Receiver: d.Receiver, Generation: d.Generation, Address: d.Address,
+				Attempt: uint32(d.Attempt), IntervalMs: uint32(d.Interval),
+			})
+			bytes += len(d.Receiver) + len(d.Address) + 24
+		}
+		if len(q.waiting) > 0 {
+			o.turns = append(o.turns, q)
+		} else {
+			delete(o.queues, q.receiver)
+			q.waiting = nil
+			if len(o.spare) < 1024 {
+				o.spare = append(o.spare, q)
+			}
+		}
+	}
+	o.turns = append(o.turns[:0], o.turns[turn:]...)
+	return len(frame.Envelopes) > 0
+}
+
+// pump sends frames until ctx's end closes done or send fails. Between taking
+// the first and the rest it yields once: without that, batches hardly form.
+func (o *outbox) pump(done <-chan struct{}, send func(*pluginpb.CoreFrame) error) error {
+	for {
+		select {
+		case <-o.wake:
+		case <-done:
+			return nil
+		}
+		runtime.Gosched()
+		for {
+			frame := &pluginpb.CoreFrame{}
+			if !o.take(frame) {
+				break
+			}
+			if err := send(frame); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func encodeMessage(m *message.Message) *pluginpb.Message {
+	return &pluginpb.Message{
+		Mid: int64(m.MID), SendType: pluginpb.SendType(m.SendType), Target: m.Target,
+		FromMethod: m.FromMethod, FromName: m.FromName, Text: m.Text, Desp: m.Desp, Extra: m.Extra,
+	}
+}

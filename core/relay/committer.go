@@ -1,0 +1,229 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"mpush/core/engine"
+	"mpush/core/record"
+	"mpush/core/store"
+)
+
+var errStopped = errors.New("the relay has stopped")
+
+// lazyDelay is how long writes that nobody waits for may wait for company.
+const lazyDelay = 5 * time.Millisecond
+
+// fullRetry is the pause before what could not be written is tried again.
+const fullRetry = time.Second
+
+// job is something for the store: writes or one read.
+type job struct {
+	ops     []record.Op
+	token   uint64      // the engine's, 0 for none
+	written func(error) // somebody else's
+	urgent  bool        // do not wait for company
+
+	load *engine.Load
+	find *engine.Find
+	read func(context.Context)
+}
+
+// committer carries jobs to the store: all writes that wait, in order, in one
+// transaction; then the reads, which so see every write asked for before them.
+type committer struct {
+	store store.Store
+	log   *slog.Logger
+
+	staged []job // the loop's own, until release
+
+	mu     sync.Mutex
+	jobs   []job
+	urgent bool
+	events []engine.Event
+	err    error
+
+	wake    chan struct{} // jobs came
+	results chan struct{} // events came
+	fatal   chan struct{} // closed with err set
+
+	kept []record.Op // writes that nobody waits for and the disk had no room for
+}
+
+func (c *committer) init(s store.Store, log *slog.Logger) {
+	c.store, c.log = s, log
+	c.wake, c.results, c.fatal = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+}
+
+// stage collects a round's jobs without a lock; release hands them over.
+func (c *committer) stage(j job) { c.staged = append(c.staged, j) }
+
+func (c *committer) release() {
+	if len(c.staged) == 0 {
+		return
+	}
+	c.add(c.staged...)
+	clear(c.staged)
+	c.staged = c.staged[:0]
+}
+
+func (c *committer) add(jobs ...job) {
+	c.mu.Lock()
+	c.jobs = append(c.jobs, jobs...)
+	for i := range jobs {
+		c.urgent = c.urgent || jobs[i].urgent
+	}
+	c.mu.Unlock()
+	notify(c.wake)
+}
+
+func notify(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// takeEvents returns what the store answered.
+func (c *committer) takeEvents() []engine.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	events := c.events
+	c.events = nil
+	return events
+}
+
+func (c *committer) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// run ends after a last commit when ctx ends, or when the store fails.
+func (c *committer) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var later <-chan time.Time // set while something waits for company
+	for c.failure() == nil {
+		now := false
+		select {
+		case <-c.wake:
+		case <-later:
+			now = true
+		case <-ctx.Done():
+			now = true
+		}
+		c.mu.Lock()
+		now, waiting := now || c.urgent, len(c.jobs) > 0
+		c.mu.Unlock()
+		switch {
+		case now:
+			later = nil
+			c.commit(context.WithoutCancel(ctx))
+			if len(c.kept) > 0 {
+				timer.Reset(fullRetry)
+				later = timer.C
+			}
+		case waiting && later == nil:
+			timer.Reset(lazyDelay)
+			later = timer.C
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// commit writes all that waits, then reads.
+func (c *committer) commit(ctx context.Context) {
+	c.mu.Lock()
+	jobs := c.jobs
+	c.jobs, c.urgent = nil, false
+	c.mu.Unlock()
+
+	ops := c.kept
+	for i := range jobs {
+		ops = append(ops, jobs[i].ops...)
+	}
+	c.kept = nil
+	var err error
+	if len(ops) > 0 {
+		err = c.store.Commit(ctx, ops)
+	}
+	if err != nil && !errors.Is(err, store.ErrFatal) {
+		c.log.Warn("messages could not be stored", "err", err)
+		if lazy := unawaited(jobs, ops); len(lazy) > 0 {
+			if again := c.store.Commit(ctx, lazy); errors.Is(again, store.ErrFatal) {
+				err = again
+			} else if again != nil {
+				c.kept = lazy
+			}
+		}
+	}
+	if errors.Is(err, store.ErrFatal) {
+		c.mu.Lock()
+		c.err = err
+		c.mu.Unlock()
+		close(c.fatal)
+		return
+	}
+	c.report(ctx, jobs, err)
+}
+
+// unawaited picks out of a failed batch what nobody waits for and so nobody
+// would repeat: the ends of items. They are written alone, now or later.
+func unawaited(jobs []job, failed []record.Op) []record.Op {
+	awaited := make(map[record.Op]bool)
+	for i := range jobs {
+		if jobs[i].token != 0 || jobs[i].written != nil {
+			for _, op := range jobs[i].ops {
+				awaited[op] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(failed, func(op record.Op) bool { return awaited[op] })
+}
+
+func (c *committer) report(ctx context.Context, jobs []job, err error) {
+	var unread error // a read must not miss what could not be written yet
+	if len(c.kept) > 0 {
+		unread = err
+	}
+	var events []engine.Event
+	for i := range jobs {
+		switch j := &jobs[i]; {
+		case j.token != 0:
+			events = append(events, &engine.Written{Token: j.token, Err: err})
+		case j.written != nil:
+			j.written(err)
+		case j.read != nil:
+			j.read(ctx)
+		case j.load != nil:
+			loaded := &engine.Loaded{Token: j.load.Token, Err: unread}
+			if unread == nil {
+				loaded.Items, loaded.More, loaded.Err = c.store.Next(ctx, j.load.Receiver, j.load.After, j.load.N, j.load.MaxBytes)
+			}
+			if loaded.Err != nil {
+				c.log.Error("a queue could not be read", "receiver", j.load.Receiver, "err", loaded.Err)
+			}
+			events = append(events, loaded)
+		case j.find != nil:
+			found := &engine.Found{Token: j.find.Token, Err: unread}
+			if unread == nil {
+				found.Item, _, found.Err = c.store.Find(ctx, j.find.Receiver, j.find.MID)
+			}
+			events = append(events, found)
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.events = append(c.events, events...)
+	c.mu.Unlock()
+	notify(c.results)
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+func openTest(t testing.TB) *SQLite {
+	t.Helper()
+	s, err := OpenSQLite(context.Background(), filepath.Join(t.TempDir(), "mpush.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// withWriter lends the test the writer.
+func withWriter(t testing.TB, s *SQLite, f func(w *writer) error) {
+	t.Helper()
+	w, err := s.lock(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { s.writing <- w }()
+	if err := f(w); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func places(t testing.TB, s *SQLite, receiver string) string {
+	t.Helper()
+	items, _, err := s.Next(context.Background(), receiver, 0, 100, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seqs []record.Seq
+	for _, it := range items {
+		seqs = append(seqs, it.Seq)
+	}
+	return fmt.Sprint(seqs)
+}
+
+func TestFullDatabaseRefusesAndRecovers(t *testing.T) {
+	ctx := context.Background()
+	s := openTest(t)
+	first := &record.Put{Message: &message.Message{MID: 1}, Receivers: []string{"a"}}
+	if err := s.Commit(ctx, []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}}, first}); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(pages int64) {
+		withWriter(t, s, func(w *writer) error { return w.once(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) })
+	}
+	limit(1) // cannot go below what is used
+	big := &record.Put{Message: &message.Message{MID: 3, Text: strings.Repeat("x", 100_000)}, Receivers: []string{"a", "b"}}
+	batch := []record.Op{
+		&record.SaveReceiver{Receiver: record.Receiver{Name: "b"}},
+		&record.Settle{Item: record.Item{Receiver: "a", Seq: 1, MID: 1, State: record.Acked}},
+		big,
+	}
+	for range 3 {
+		if err := s.Commit(ctx, batch); !errors.Is(err, ErrFull) || errors.Is(err, ErrFatal) {
+			t.Fatalf("commit: %v", err)
+		}
+		if big.Seqs != nil || places(t, s, "a") != "[1]" {
+			t.Fatalf("something was applied: %v, open %s", big.Seqs, places(t, s, "a"))
+		}
+	}
+	if err := s.Commit(ctx, batch[1:2]); err != nil {
+		t.Fatalf("an ack needs no space here: %v", err)
+	}
+	limit(1 << 20)
+	if err := s.Commit(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(big.Seqs); got != "[2 1]" {
+		t.Fatalf("got places %s, want [2 1]", got)
+	}
+}
+
+func TestFailedTransactionLeavesNoTraceInMemory(t *testing.T) {
+	s := openTest(t)
+	ctx := context.Background()
+	if err := s.Commit(ctx, []record.Op{
+		&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}},
+		&record.SaveReceiver{Receiver: record.Receiver{Name: "b"}},
+		&record.Put{Message: &message.Message{MID: 1, Text: "x"}, Receivers: []string{"a"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	show := func(w *writer) string {
+		out := fmt.Sprint(w.tails.lastMID, w.tails.unfolded, len(w.tails.byName))
+		for _, name := range []string{"a", "b", "c"} {
+			if r := w.tails.byName[name]; r != nil {
+				out += fmt.Sprintf(" %s%+v", name, *r)
+			}
+		}
+		return out
+	}
+	injected := errors.New("injected")
+	withWriter(t, s, func(w *writer) error {
+		before := show(w)
+		err := w.transaction(func() error {
+			for _, op := range []record.Op{
+				&record.Put{Message: &message.Message{MID: 2, Text: "x"}, Receivers: []string{"a", "b"}},
+				&record.Forget{Receiver: "a", Reason: "forgotten", At: 1},
+				&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}},
+				&record.SaveReceiver{Receiver: record.Receiver{Name: "c"}},
+				&record.Put{Message: &message.Message{MID: 3, Text: "x"}, Receivers: []string{"a", "c"}},
+			} {
+				if err := w.apply(op); err != nil {
+					return err
+				}
+			}
+			if err := w.tails.fold(w.conn); err != nil {
+				return err
+			}
+			if show(w) == before {
+				t.Error("the transaction changed nothing")
+			}
+			return injected
+		})
+		if !errors.Is(err, injected) {
+			return fmt.Errorf("got %w, want the injected error", err)
+		}
+		if after := show(w); after != before {
+			t.Errorf("got  %s\nwant %s", after, before)
+		}
+		return nil
+	})
+}
+
+func TestClassesOfErrors(t *testing.T) {
+	for code, want := range map[int]error{
+		sqlite3.SQLITE_FULL:               ErrFull,
+		sqlite3.SQLITE_IOERR_SHMSIZE:      ErrFull,
+		sqlite3.SQLITE_IOERR:              ErrFatal,
+		sqlite3.SQLITE_IOERR_FSYNC:        ErrFatal,
+		sqlite3.SQLITE_IOERR_WRITE:        ErrFatal,
+		sqlite3.SQLITE_CORRUPT:            ErrFatal,
+		sqlite3.SQLITE_NOTADB:             ErrFatal,
+		sqlite3.SQLITE_READONLY:           ErrFatal,
+		sqlite3.SQLITE_READONLY_DBMOVED:   ErrFatal,
+		sqlite3.SQLITE_BUSY:               nil,
+		sqlite3.SQLITE_CONSTRAINT_UNIQUE:  nil,
+		sqlite3.SQLITE_NOMEM:              nil,
+		sqlite3.SQLITE_TOOBIG:             nil,
+		sqlite3.SQLITE_CONSTRAINT_TRIGGER: nil,
+	} {
+		if got := class(code); got != want {
+			t.Errorf("code %d: got %v, want %v", code, got, want)
+		}
+	}
+}
+
+func TestCommitStopsWaitingWhenCancelled(t *testing.T) {
+	s := openTest(t)
+	withWriter(t, s, func(*writer) error {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() {
+			done <- s.Commit(ctx, []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}}})
+		}()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("commit: %v", err)
+		}
+		return nil
+	})
+	reg, err := s.Load(context.Background())
+	if err != nil || len(reg.Receivers) != 0 {
+		t.Fatalf("got %+v, %v; want nothing", reg, err)
+	}
+}
+
+func TestLockedByAnotherWriterPasses(t *testing.T) {
+	s := openTest(t)
+	withWriter(t, s, func(w *writer) error { return w.once("PRAGMA busy_timeout = 1") })
+	other, err := openConn(s.path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	ops := []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}}}
+	if err := s.Commit(context.Background(), ops); err == nil || errors.Is(err, ErrFatal) || errors.Is(err, ErrFull) {
+		t.Fatalf("commit against a lock: %v", err)
+	}
+	if err := other.exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(context.Background(), ops); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Reading a queue takes no scan and no sort, whatever else is in the file.
+func TestPlansSearchOnly(t *testing.T) {
+	s := openTest(t)
+	for query, args := range map[string]int{selectOpen: 3, selectItem: 2, updateItem: 14, updateCursor: 4} {
+		withWriter(t, s, func(w *writer) error {
+			var plan []string
+			err := w.query("EXPLAIN QUERY PLAN "+query, func(row []driver.Value) error {
+				plan = append(plan, row[3].(string))
+				return nil
+			}, make([]driver.Value, args)...)
+			text := strings.Join(plan, "; ")
+			if len(plan) == 0 || strings.Contains(text, "SCAN") || strings.Contains(text, "TEMP") {
+				t.Errorf("%s\nplan: %s", query, text)
+			}
+			return err
+		})
+	}
+}

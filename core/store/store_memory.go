@@ -1,0 +1,300 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// Memory is the Store without a disk, for tests.
+type Memory struct {
+	// Fail, if set before the store is used, is asked at the start of each
+	// call, by its name in lower case ("commit", "next" …). Its error is the
+	// call's, and the call does nothing.
+	Fail func(op string) error
+
+	mu sync.Mutex
+	memory
+}
+
+var _ Store = (*Memory)(nil)
+
+// memory is what survives.
+type memory struct {
+	closed    bool
+	lastMID   message.MID
+	receivers map[string]*queue
+	state     map[string]map[string][]byte // by channel and key
+}
+
+// queue is a receiver with all that belongs to it.
+type queue struct {
+	record.Receiver
+	routes map[string]*record.Route // by channel
+	items  []*record.Queued         // items[seq-1], so in the order of mids as well
+	bytes  int64
+}
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory {
+	return &Memory{memory: memory{receivers: make(map[string]*queue), state: make(map[string]map[string][]byte)}}
+}
+
+// Reopen closes the store and returns one with what was committed, as a process
+// would find it after a crash. Fail is handed on.
+func (m *Memory) Reopen() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := &Memory{Fail: m.Fail, memory: m.memory}
+	next.closed = false
+	m.memory = memory{closed: true}
+	return next
+}
+
+// enter is the start of each call. The caller unlocks m.mu if it returns nil.
+func (m *Memory) enter(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.Fail != nil {
+		if err := m.Fail(op); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+// Load implements Store.
+func (m *Memory) Load(ctx context.Context) (record.Registry, error) {
+	if err := m.enter(ctx, "load"); err != nil {
+		return record.Registry{}, err
+	}
+	defer m.mu.Unlock()
+	reg := record.Registry{LastMID: m.lastMID}
+	for _, name := range slices.Sorted(maps.Keys(m.receivers)) {
+		q := m.receivers[name]
+		reg.Receivers = append(reg.Receivers, record.Tail{Receiver: q.Receiver, Seq: record.Seq(len(q.items)), Bytes: q.bytes})
+		for _, channel := range slices.Sorted(maps.Keys(q.routes)) {
+			r := *q.routes[channel]
+			r.Address = clone(r.Address)
+			reg.Routes = append(reg.Routes, r)
+		}
+	}
+	return reg, nil
+}
+
+// Commit implements Store: it checks everything first, so that nothing is left
+// to fail halfway.
+func (m *Memory) Commit(ctx context.Context, ops []record.Op) error {
+	if err := m.enter(ctx, "commit"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if err := check(ops, m.lastMID); err != nil {
+		unfill(ops)
+		return err
+	}
+	for _, op := range ops {
+		m.apply(op)
+	}
+	return nil
+}
+
+// check finds what makes a batch invalid.
+func check(ops []record.Op, last message.MID) error {
+	for i, op := range ops {
+		if p, ok := op.(*record.Put); ok {
+			if err := checkPut(p, last); err != nil {
+				return fmt.Errorf("operation %d, %T: %w", i, op, err)
+			}
+			last = p.Message.MID
+		}
+	}
+	return nil
+}
+
+// checkPut finds what makes a Put invalid after the mid of an earlier one.
+func checkPut(p *record.Put, last message.MID) error {
+	if p.Message.MID <= last {
+		return fmt.Errorf("mid %d is not above the last, %d", p.Message.MID, last)
+	}
+	if len(p.Receivers) > 1 {
+		if names := slices.Sorted(slices.Values(p.Receivers)); len(slices.Compact(names)) < len(p.Receivers) {
+			return fmt.Errorf("mid %d names a receiver twice", p.Message.MID)
+		}
+	}
+	return nil
+}
+
+func (m *Memory) apply(op record.Op) {
+	switch op := op.(type) {
+	case *record.Put:
+		m.put(op)
+	case *record.Settle:
+		m.settle(op.Item)
+	case *record.Advance:
+		if r := m.route(op.Receiver, op.Channel); r != nil {
+			r.Cursor = max(r.Cursor, op.Cursor)
+		}
+	case *record.SaveReceiver:
+		q := m.receivers[op.Receiver.Name]
+		if q == nil {
+			q = &queue{routes: make(map[string]*record.Route)}
+			m.receivers[op.Receiver.Name] = q
+		}
+		q.Receiver = op.Receiver
+	case *record.SaveRoute:
+		if q := m.receivers[op.Route.Receiver]; q != nil {
+			r := op.Route
+			r.Address = clone(r.Address)
+			if old := q.routes[r.Channel]; old != nil {
+				r.Cursor = old.Cursor
+			}
+			q.routes[r.Channel] = &r
+		}
+	case *record.DropRoute:
+		if q := m.receivers[op.Receiver]; q != nil {
+			delete(q.routes, op.Channel)
+		}
+	case *record.Forget:
+		// Its items are history then; nobody can ask for them here.
+		delete(m.receivers, op.Receiver)
+	case *record.PutState:
+		if len(op.Value) == 0 {
+			delete(m.state[op.Channel], op.Key)
+			return
+		}
+		if m.state[op.Channel] == nil {
+			m.state[op.Channel] = make(map[string][]byte)
+		}
+		m.state[op.Channel][op.Key] = clone(op.Value)
+	}
+}
+
+func (m *Memory) put(p *record.Put) {
+	m.lastMID = p.Message.MID
+	p.Seqs = make([]record.Seq, len(p.Receivers))
+	p.Bytes = make([]int64, len(p.Receivers))
+	for i, name := range p.Receivers {
+		q := m.receivers[name]
+		if q == nil {
+			continue
+		}
+		q.bytes += int64(p.Message.Size())
+		p.Seqs[i], p.Bytes[i] = record.Seq(len(q.items)+1), q.bytes
+		q.items = append(q.items, &record.Queued{
+			Item:    record.Item{Receiver: name, Seq: p.Seqs[i], MID: p.Message.MID, Status: message.Status{Rank: message.Ready}},
+			Message: p.Message,
+		})
+	}
+}
+
+func (m *Memory) settle(now record.Item) {
+	q := m.receivers[now.Receiver]
+	if q == nil || now.Seq < 1 || int(now.Seq) > len(q.items) {
+		return
+	}
+	it := &q.items[now.Seq-1].Item
+	if it.MID != now.MID || it.State != record.Open {
+		return
+	}
+	it.Status = it.Status.Max(now.Status)
+	it.Tries = max(it.Tries, now.Tries)
+	if it.SentAt == 0 {
+		it.SentAt = now.SentAt
+	}
+	it.Error = cmp.Or(now.Error, it.Error)
+	if now.State != record.Open {
+		it.State, it.EndedAt, it.Reason = now.State, now.EndedAt, now.Reason
+	}
+}
+
+func (m *Memory) route(receiver, channel string) *record.Route {
+	if q := m.receivers[receiver]; q != nil {
+		return q.routes[channel]
+	}
+	return nil
+}
+
+// Next implements Store.
+func (m *Memory) Next(ctx context.Context, receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool, err error) {
+	if err := m.enter(ctx, "next"); err != nil {
+		return nil, false, err
+	}
+	defer m.mu.Unlock()
+	q := m.receivers[receiver]
+	if q == nil {
+		return nil, false, nil
+	}
+	n = max(n, 1)
+	bytes := 0
+	for _, it := range q.items[min(max(int(after), 0), len(q.items)):] {
+		if it.State != record.Open {
+			continue
+		}
+		bytes += it.Message.Size()
+		if len(items) == n || len(items) > 0 && bytes > maxBytes {
+			return items, true, nil
+		}
+		items = append(items, *it)
+	}
+	return items, false, nil
+}
+
+// Find implements Store.
+func (m *Memory) Find(ctx context.Context, receiver string, mid message.MID) (item record.Queued, found bool, err error) {
+	if err := m.enter(ctx, "find"); err != nil {
+		return record.Queued{}, false, err
+	}
+	defer m.mu.Unlock()
+	q := m.receivers[receiver]
+	if q == nil {
+		return record.Queued{}, false, nil
+	}
+	i, found := slices.BinarySearchFunc(q.items, mid, func(it *record.Queued, mid message.MID) int { return cmp.Compare(it.MID, mid) })
+	if !found {
+		return record.Queued{}, false, nil
+	}
+	return *q.items[i], true, nil
+}
+
+// State implements Store.
+func (m *Memory) State(ctx context.Context, channel, prefix string) (map[string][]byte, error) {
+	if err := m.enter(ctx, "state"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	entries := make(map[string][]byte)
+	for key, value := range m.state[channel] {
+		if strings.HasPrefix(key, prefix) {
+			entries[key] = clone(value)
+		}
+	}
+	return entries, nil
+}
+
+// Close implements Store.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.closed = true
+	return nil
+}
+
+// clone copies b; what is empty becomes nil.
+func clone(b []byte) []byte { return append([]byte(nil), b...) }

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+
+	"mpush/core/record"
+)
+
+// SQLite is the Store in one file, with SQLite's log (-wal) and its index
+// (-shm) beside it. Other processes may read the file meanwhile. That no second
+// core writes it is the caller's business.
+type SQLite struct {
+	path string
+
+	// The locks are channels of one, so that a caller can stop waiting.
+	writing chan *writer
+	reading chan *conn
+}
+
+var _ Store = (*SQLite)(nil)
+
+// writer is the one connection that writes, with what it knows.
+type writer struct {
+	*conn
+	tails tails
+	// broken is the first fatal error; nothing is written after it.
+	broken error
+}
+
+// readers is how many reads may run at once.
+const readers = 2
+
+// OpenSQLite opens the file at path, or makes it. It fails without changing
+// anything if the file is damaged, is not one of mpush, or was written by a
+// newer version; the error says what to do. An interrupted process leaves
+// nothing to repair: SQLite applies the log on open.
+func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := probe(path)
+	if err != nil {
+		return nil, err
+	}
+	// fsync would also push the log's timestamps through the journal of the
+	// file system; what is durable is the same. Where there is no fdatasync
+	// SQLite goes on with fsync.
+	_, _ = sqlite.Fdatasync(true)
+
+	w, err := openWriter(path, fresh)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	s := &SQLite{path: path, writing: make(chan *writer, 1), reading: make(chan *conn, readers)}
+	for range readers {
+		c, err := openReader(path)
+		if err != nil {
+			close(s.reading)
+			for c := range s.reading {
+				_ = c.close()
+			}
+			_ = w.close()
+			return nil, openError(path, err)
+		}
+		s.reading <- c
+	}
+	s.writing <- w
+	return s, nil
+}
+
+func openWriter(path string, fresh bool) (_ *writer, err error) {
+	c, err := openConn(path, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = c.close()
+		}
+	}()
+	for _, pragma := range []string{
+		`PRAGMA busy_timeout = 5000`, // somebody else writes; readers never block
+		`PRAGMA journal_mode = WAL`,
+		`PRAGMA synchronous = FULL`,
+		// 8 MiB of log: short enough that the commit which moves it into the
+		// file takes 4 ms longer, long enough to be rare.
+		`PRAGMA wal_autocheckpoint = 2000`,
+		`PRAGMA journal_size_limit = 67108864`, // after one huge transaction
+		`PRAGMA cache_size = -8192`,            // KiB
+	} {
+		if err := c.once(pragma); err != nil {
+			return nil, err
+		}
+	}
+	if fresh {
+		if err := create(c); err != nil {
+			return nil, err
+		}
+	}
+	w := &writer{conn: c}
+	if err := w.tails.load(c); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func openReader(path string) (*conn, error) {
+	c, err := openConn(path, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, pragma := range []string{`PRAGMA busy_timeout = 5000`, `PRAGMA query_only = ON`} {
+		if err := c.once(pragma); err != nil {
+			_ = c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// lock waits for the writer. Give it back by s.writing <- w.
+func (s *SQLite) lock(ctx context.Context) (*writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case w, ok := <-s.writing:
+		if !ok {
+			return nil, ErrClosed
+		}
+		return w, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Commit implements Store.
+func (s *SQLite) Commit(ctx context.Context, ops []record.Op) error {
+	w, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.writing <- w }()
+	if err := w.commit(ops); err != nil {
+		return fmt.Errorf("write %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Load implements Store.
+func (s *SQLite) Load(ctx context.Context) (record.Registry, error) {
+	w, err := s.lock(ctx) // the ends of the queues are the writer's
+	if err != nil {
+		return record.Registry{}, err
+	}
+	defer func() { s.writing <- w }()
+	reg, err := w.registry()
+	if err != nil {
+		return record.Registry{}, fmt.Errorf("read %s: %w", s.path, classify(err))
+	}
+	return reg, nil
+}
+
+// Close implements Store.
+func (s *SQLite) Close() error {
+	w, ok := <-s.writing
+	if !ok {
+		return ErrClosed
+	}
+	close(s.writing)
+	var errs []error
+	for range readers {
+		errs = append(errs, (<-s.reading).close())
+	}
+	close(s.reading)
+	if w.broken == nil {
+		errs = append(errs, w.transaction(func() error { return w.tails.fold(w.conn) }))
+	}
+	errs = append(errs, w.close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close %s: %w", s.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package storetest
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// ledger is a second reading of the contract to hold stores against: flat lists
+// that are searched from end to end, and a batch works on a copy of them.
+type ledger struct {
+	last    message.MID
+	holders []holder
+	routes  []owned[record.Route]
+	items   []owned[record.Queued]
+	entries []record.PutState
+}
+
+// holder is one life of a name; its place in the list identifies it.
+type holder struct {
+	record.Receiver
+	gone bool
+}
+
+type owned[T any] struct {
+	by  int
+	rec T
+}
+
+func (l *ledger) living(name string) int {
+	return slices.IndexFunc(l.holders, func(h holder) bool { return h.Name == name && !h.gone })
+}
+
+// commit returns the ledger after the batch; l itself stays as it was.
+func (l *ledger) commit(ops []record.Op) (*ledger, error) {
+	next := &ledger{l.last, slices.Clone(l.holders), slices.Clone(l.routes), slices.Clone(l.items), slices.Clone(l.entries)}
+	for _, op := range ops {
+		if err := next.apply(op); err != nil {
+			return l, err
+		}
+	}
+	return next, nil
+}
+
+func (l *ledger) apply(op record.Op) error {
+	switch op := op.(type) {
+	case *record.Put:
+		return l.put(op)
+	case *record.Settle:
+		by := l.living(op.Item.Receiver)
+		for i := range l.items {
+			if it := &l.items[i].rec.Item; l.items[i].by == by && it.Seq == op.Item.Seq && it.MID == op.Item.MID && it.State == record.Open {
+				*it = merged(*it, op.Item)
+			}
+		}
+	case *record.Advance:
+		by := l.living(op.Receiver)
+		for i := range l.routes {
+			if r := &l.routes[i]; r.by == by && r.rec.Channel == op.Channel && op.Cursor > r.rec.Cursor {
+				r.rec.Cursor = op.Cursor
+			}
+		}
+	case *record.SaveReceiver:
+		if by := l.living(op.Receiver.Name); by >= 0 {
+			l.holders[by].Receiver = op.Receiver
+			return nil
+		}
+		l.holders = append(l.holders, holder{Receiver: op.Receiver})
+	case *record.SaveRoute:
+		by := l.living(op.Route.Receiver)
+		if by < 0 {
+			return nil
+		}
+		route := owned[record.Route]{by, op.Route}
+		i := slices.IndexFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by && r.rec.Channel == op.Route.Channel })
+		if i < 0 {
+			l.routes = append(l.routes, route)
+			return nil
+		}
+		route.rec.Cursor = l.routes[i].rec.Cursor
+		l.routes[i] = route
+	case *record.DropRoute:
+		by := l.living(op.Receiver)
+		l.routes = slices.DeleteFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by && r.rec.Channel == op.Channel })
+	case *record.Forget:
+		by := l.living(op.Receiver)
+		if by < 0 {
+			return nil
+		}
+		l.holders[by].gone = true
+		l.routes = slices.DeleteFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by })
+	case *record.PutState:
+		l.entries = slices.DeleteFunc(l.entries, func(e record.PutState) bool { return e.Channel == op.Channel && e.Key == op.Key })
+		if len(op.Value) > 0 {
+			l.entries = append(l.entries, *op)
+		}
+	}
+	return nil
+}
+
+func (l *ledger) put(p *record.Put) error {
+	if p.Message.MID <= l.last {
+		return errors.New("mid does not rise")
+	}
+	for i, name := range p.Receivers {
+		if slices.Contains(p.Receivers[:i], name) {
+			return errors.New("named twice")
+		}
+	}
+	l.last = p.Message.MID
+	p.Seqs, p.Bytes = nil, nil
+	for _, name := range p.Receivers {
+		by := l.living(name)
+		if by < 0 {
+			p.Seqs, p.Bytes = append(p.Seqs, 0), append(p.Bytes, 0)
+			continue
+		}
+		seq, bytes := l.end(by)
+		seq, bytes = seq+1, bytes+int64(p.Message.Size())
+		p.Seqs, p.Bytes = append(p.Seqs, seq), append(p.Bytes, bytes)
+		l.items = append(l.items, owned[record.Queued]{by, record.Queued{
+			Item:    record.Item{Receiver: name, Seq: seq, MID: p.Message.MID, Status: message.ParseStatus("ready")},
+			Message: p.Message,
+		}})
+	}
+	return nil
+}
+
+// end counts a queue.
+func (l *ledger) end(by int) (seq record.Seq, bytes int64) {
+	for _, it := range l.items {
+		if it.by == by {
+			seq++
+			bytes += int64(it.rec.Message.Size())
+		}
+	}
+	return seq, bytes
+}
+
+// merged is an open item after a settlement.
+func merged(was, now record.Item) record.Item {
+	if now.State == record.Open {
+		now.EndedAt, now.Reason = 0, ""
+	}
+	if was.Status.Final() || was.Status.Rank >= now.Status.Rank {
+		now.Status = was.Status
+	}
+	if now.Error == "" {
+		now.Error = was.Error
+	}
+	now.Tries = max(now.Tries, was.Tries)
+	now.SentAt = cmp.Or(was.SentAt, now.SentAt)
+	return now
+}
+
+func (l *ledger) load() record.Registry {
+	reg := record.Registry{LastMID: l.last}
+	for by, h := range l.holders {
+		if !h.gone {
+			seq, bytes := l.end(by)
+			reg.Receivers = append(reg.Receivers, record.Tail{Receiver: h.Receiver, Seq: seq, Bytes: bytes})
+		}
+	}
+	for _, r := range l.routes {
+		reg.Routes = append(reg.Routes, r.rec)
+	}
+	slices.SortFunc(reg.Receivers, func(a, b record.Tail) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(reg.Routes, func(a, b record.Route) int {
+		return cmp.Or(cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.Channel, b.Channel))
+	})
+	return reg
+}
+
+func (l *ledger) next(receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool) {
+	by := l.living(receiver)
+	for _, it := range l.items {
+		if it.by == by && it.rec.Seq > after && it.rec.State == record.Open {
+			items = append(items, it.rec)
+		}
+	}
+	fits := 0
+	for bytes := 0; fits < min(len(items), n); fits++ {
+		if bytes += items[fits].Message.Size(); fits > 0 && bytes > maxBytes {
+			break
+		}
+	}
+	return items[:fits], fits < len(items)
+}
+
+func (l *ledger) find(receiver string, mid message.MID) (record.Queued, bool) {
+	by := l.living(receiver)
+	for _, it := range l.items {
+		if it.by == by && it.rec.MID == mid {
+			return it.rec, true
+		}
+	}
+	return record.Queued{}, false
+}
+
+func (l *ledger) state(channel, prefix string) map[string][]byte {
+	found := make(map[string][]byte)
+	for _, e := range l.entries {
+		if e.Channel == channel && strings.HasPrefix(e.Key, prefix) {
+			found[e.Key] = e.Value
+		}
+	}
+	return found
+}

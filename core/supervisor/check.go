@@ -1,0 +1,59 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"mpush/sdk/pluginpb"
+)
+
+// CheckResult is what Check found out about one channel.
+type CheckResult struct {
+	Channel string
+	// Manifest is nil if the plugin could not be asked.
+	Manifest *pluginpb.DescribeResponse
+	// Err is why the channel would not run, nil if nothing is wrong so far.
+	Err error
+}
+
+// Check starts each plugin, makes the calls that have no side effects and ends
+// it again. It neither needs nor disturbs channels that run, here or in another
+// process. The owner's calls are as in a channel's life; results are in the
+// order of specs.
+func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) ([]CheckResult, error) {
+	dir, err := os.MkdirTemp("", "mpush-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := checkSocketPath(dir); err != nil {
+		return nil, err
+	}
+	results := make([]CheckResult, len(specs))
+	var all sync.WaitGroup
+	for i, spec := range specs {
+		all.Go(func() {
+			manifest, err := s.checkOne(ctx, spec, dir, owner)
+			results[i] = CheckResult{Channel: spec.Channel, Manifest: manifest, Err: err}
+		})
+	}
+	all.Wait()
+	return results, ctx.Err()
+}
+
+func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner Configurer) (*pluginpb.DescribeResponse, error) {
+	inst, err := launch(ctx, spec, dir, s.opts.Timeouts.Handshake, s.opts.Logger)
+	if err != nil {
+		return nil, err
+	}
+	defer inst.close(ctx, s.opts.Timeouts.Exit)
+	manifest, diagnostics, err := introduce(ctx, inst, spec.Channel, owner, &s.opts)
+	if err != nil {
+		return manifest, err
+	}
+	if len(diagnostics) > 0 {
+		owner.Diagnosed(spec.Channel, diagnostics)
+	}
+	return manifest, misconfiguration(diagnostics)
+}

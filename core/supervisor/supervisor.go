@@ -1,0 +1,259 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"mpush/sdk/pluginpb"
+)
+
+// Spec says how to run one plugin.
+type Spec struct {
+	// Channel is the channel's name, unique within a Supervisor.
+	Channel string
+	// Command is the executable's path. "/proc/self/exe" is this process's own
+	// executable, even after its file was replaced.
+	Command string
+	// Args follow the command's name.
+	Args []string
+	// Env is the complete environment ("KEY=value") but for what the handshake
+	// needs; nothing of this process's own environment is passed besides.
+	Env []string
+	// SHA256 is the hex digest that the executable must have; "" pins nothing.
+	SHA256 string
+	// DisableMTLS leaves the socket without encryption and authentication, for
+	// plugins whose runtime cannot do it.
+	DisableMTLS bool
+	// Bundled marks a channel that belongs to this program. It changes nothing
+	// here but is repeated in a ListenFailure.
+	Bundled bool
+}
+
+// Configurer answers for a channel's configuration. Calls for one channel never
+// overlap; calls for different channels do.
+type Configurer interface {
+	// Described is called with the plugin's manifest and returns what to send
+	// with Configure. An error is the channel's misconfiguration: it is not
+	// tried again.
+	Described(ctx context.Context, channel string, manifest *pluginpb.DescribeResponse) (*pluginpb.ConfigureRequest, error)
+
+	// Diagnosed gets what Configure had to say, if anything, to be printed with
+	// its positions. With an error among them the channel is misconfigured.
+	Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic)
+}
+
+// Handler owns what the channels are for. Calls for one channel never overlap.
+type Handler interface {
+	Configurer
+
+	// Connect opens the stream (client.Exchange) with ctx, serves it until it
+	// ends and returns why. It calls declared once the plugin's Declare was
+	// answered. When ctx ends it must return soon: a channel's restart and Stop
+	// wait for it. Returning while the plugin runs restarts the plugin.
+	Connect(ctx context.Context, channel string, client pluginpb.PluginClient, declared func()) error
+}
+
+// Options say how a Supervisor works. RuntimeDir, Logger and Handler are
+// required; zero elsewhere stands for the default.
+type Options struct {
+	// RuntimeDir holds the sockets. It is made if it is missing, must be
+	// accessible to this user alone, belongs to one Supervisor at a time and is
+	// cleared of an earlier one's sockets by the first Start. Its absolute path
+	// has at most 69 bytes (65 but on Linux).
+	RuntimeDir string
+	// Logger gets the channels' lives and what the plugins write: lines of JSON
+	// as log/slog writes them with their level and fields, other lines as text
+	// at level info. Of a line 8 KiB are kept; of a flood, 64 KiB/s.
+	Logger *slog.Logger
+	// Handler owns the channels.
+	Handler Handler
+	// Features are offered with Describe.
+	Features []string
+	// OnChange, if set, is called with each change of a channel's Status, in
+	// order per channel. It must not block and not call the Supervisor.
+	OnChange func(Status)
+	// Timeouts bound each step of a channel's life.
+	Timeouts Timeouts
+	// Backoff is the pause before a restart.
+	Backoff Backoff
+}
+
+// Supervisor runs channels. Its methods may be called from any goroutine.
+type Supervisor struct {
+	opts   Options
+	launch launchFunc
+
+	mu       sync.Mutex
+	channels map[string]*channel
+	dir      *runDir // nil until the first Start
+	stopped  bool
+}
+
+// New returns a Supervisor that runs nothing yet and has touched nothing.
+func New(opts Options) *Supervisor {
+	opts.Timeouts = opts.Timeouts.withDefaults()
+	opts.Backoff = opts.Backoff.withDefaults()
+	s := &Supervisor{opts: opts, channels: make(map[string]*channel)}
+	s.launch = func(ctx context.Context, spec Spec) (instance, error) {
+		return launch(ctx, spec, s.dir.path, opts.Timeouts.Handshake, opts.Logger)
+	}
+	return s
+}
+
+// Start runs channels besides those that run already, and returns once each of
+// them is running or has failed its first attempt. A channel that fails is not
+// an error of Start: Status tells, and it is tried again unless it is
+// misconfigured or down. The exception is a listener that could not be opened:
+// then the error is a *ListenError, which names all such channels.
+//
+// ctx bounds only the wait. Other errors mean that nothing was started.
+func (s *Supervisor) Start(ctx context.Context, specs []Spec) error {
+	started, err := s.add(specs)
+	if err != nil {
+		return err
+	}
+	var failures []ListenFailure
+	for _, c := range started {
+		select {
+		case err := <-c.first:
+			var failure *ListenFailure
+			if errors.As(err, &failure) {
+				failures = append(failures, *failure)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if len(failures) > 0 {
+		return &ListenError{Failures: failures}
+	}
+	return nil
+}
+
+// add registers the channels and sets them going.
+func (s *Supervisor) add(specs []Spec) ([]*channel, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil, errors.New("the supervisor has stopped")
+	}
+	seen := make(map[string]bool)
+	for _, spec := range specs {
+		if s.channels[spec.Channel] != nil || seen[spec.Channel] {
+			return nil, fmt.Errorf("channel %q is running already", spec.Channel)
+		}
+		seen[spec.Channel] = true
+	}
+	if s.dir == nil {
+		dir, err := openRunDir(s.opts.RuntimeDir)
+		if err != nil {
+			return nil, err
+		}
+		s.dir = dir
+	}
+	barrier := newGate(len(specs), s.opts.Timeouts.Together)
+	var started []*channel
+	for _, spec := range specs {
+		c := newChannel(spec, &s.opts, s.launch, barrier)
+		s.channels[spec.Channel] = c
+		started = append(started, c)
+		go c.run()
+	}
+	return started, nil
+}
+
+// Remove ends the named channels as Stop does and forgets them, so that they
+// may be started anew. Names of channels that there are not are ignored.
+func (s *Supervisor) Remove(ctx context.Context, channels ...string) {
+	s.mu.Lock()
+	var gone []*channel
+	for _, name := range channels {
+		if c := s.channels[name]; c != nil {
+			gone = append(gone, c)
+		}
+	}
+	s.mu.Unlock()
+
+	s.end(ctx, gone)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range gone {
+		if s.channels[c.spec.Channel] == c {
+			delete(s.channels, c.spec.Channel)
+		}
+	}
+}
+
+// Stop drains all channels at once, each for at most Timeouts.Drain and not
+// beyond ctx, then kills what is left. When it returns, no process, no
+// goroutine and no call of the Handler is left. The Supervisor cannot be
+// started again; Status still answers.
+func (s *Supervisor) Stop(ctx context.Context) {
+	s.mu.Lock()
+	s.stopped = true
+	all := slices.Collect(maps.Values(s.channels))
+	s.mu.Unlock()
+
+	s.end(ctx, all)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dir != nil {
+		s.dir.close()
+		s.dir = nil
+	}
+}
+
+// end stops channels at once and waits for all of them.
+func (s *Supervisor) end(ctx context.Context, channels []*channel) {
+	drain := s.opts.Timeouts.Drain
+	if deadline, ok := ctx.Deadline(); ok {
+		// What comes after draining has to fit in as well.
+		left := time.Until(deadline) - s.opts.Timeouts.Exit - drainMargin
+		drain = max(0, min(drain, left))
+	}
+	for _, c := range channels {
+		c.stop(drain)
+	}
+	for _, c := range channels {
+		unhook := context.AfterFunc(ctx, c.abort)
+		<-c.done
+		unhook()
+	}
+}
+
+// Status returns every channel's status, by name.
+func (s *Supervisor) Status() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Status, 0, len(s.channels))
+	for _, c := range s.channels {
+		all = append(all, c.snapshot())
+	}
+	slices.SortFunc(all, func(a, b Status) int {
+		if a.Channel < b.Channel {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Hung tells that the owner finds a channel's plugin hung: it is killed and
+// restarted. A channel whose plugin is not connected is left alone. It does not
+// block.
+func (s *Supervisor) Hung(channel, reason string) {
+	s.mu.Lock()
+	c := s.channels[channel]
+	s.mu.Unlock()
+	if c != nil {
+		c.reportHung(reason)
+	}
+}

@@ -1,0 +1,451 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// long makes the tests of bulk as big as the promise is.
+var long = flag.Bool("long", false, "flood with 1 GB of output instead of 64 MB")
+
+func TestPluginLivesItsLife(t *testing.T) {
+	b := newBench(t, nil)
+	t.Setenv("MPUSH_SECRET", "of the core")
+	b.start(spec(t, "alpha", "", "GIVEN=value"))
+	s := b.only()
+	if s.State != Running || s.PID == 0 || s.Restarts != 0 || s.Version != "v1" || s.Name != "test" || !slices.Equal(s.Endpoints, []string{"here"}) {
+		t.Errorf("status %+v", s)
+	}
+	b.owner.mu.Lock()
+	environment := b.owner.manifests["alpha"].GetDescription()
+	b.owner.mu.Unlock()
+	if !strings.Contains(environment, "GIVEN=value") || strings.Contains(environment, "MPUSH_SECRET") || strings.Contains(environment, "HOME=") {
+		t.Errorf("environment:\n%s", environment)
+	}
+	b.stop(patience)
+	want := []string{"alpha described", "alpha connect", "alpha declared", "alpha started", "alpha drained", "alpha eof"}
+	if got := b.owner.noted(); !slices.Equal(got, want) {
+		t.Errorf("events %q\nwant   %q", got, want)
+	}
+	if s := b.only(); s.State != Stopped || s.PID != 0 {
+		t.Errorf("status %+v", s)
+	}
+	if err := syscall.Kill(s.PID, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the process is still there: %v", err)
+	}
+}
+
+func TestPluginWithoutMTLSRunsIfThatIsAllowed(t *testing.T) {
+	b := newBench(t, nil)
+	s := spec(t, "alpha", plain)
+	s.DisableMTLS = true
+	b.start(s)
+	if s := b.only(); s.State != Running {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// A plugin with one of these vices runs all the same.
+func TestBadOutputDisturbsNobody(t *testing.T) {
+	for _, tt := range []struct {
+		vice   string
+		logged [][]string
+	}{
+		{panicLine, [][]string{{`stream=stderr text={"@message":1}`}}},
+		{longLine, [][]string{{"stream=stderr text=xxxx", fmt.Sprintf("cut_bytes=%d", 10<<20-maxLineBytes)}}},
+		{chatter, [][]string{{"stream=stdout text=Welcome to the plugin"}, {"stream=stdout text=a|b|c|d|e"}}},
+		{prints, [][]string{{"stream=stdout text=printed to stdout"}, {"stream=stderr text=printed to stderr"}}},
+		{records, [][]string{{"ERROR a record channel=alpha pid=", "count=12345678901234567", `group={"key":"value"}`}}},
+	} {
+		t.Run(tt.vice, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.start(spec(t, "alpha", tt.vice))
+			if s := b.only(); s.State != Running || s.Restarts != 0 {
+				t.Errorf("status %+v", s)
+			}
+			for _, parts := range tt.logged {
+				b.log.await(t, append(parts, "channel=alpha pid="+strconv.Itoa(b.only().PID))...)
+			}
+		})
+	}
+}
+
+func TestFloodNeitherBlocksThePluginNorFillsTheLog(t *testing.T) {
+	megabytes := 64
+	if *long {
+		megabytes = 1024
+	}
+	b := newBench(t, nil)
+	began := time.Now()
+	// It is running once it has written everything.
+	b.start(spec(t, "alpha", flood, floodMB+"="+strconv.Itoa(megabytes)))
+	if s := b.only(); s.State != Running || s.Restarts != 0 {
+		t.Errorf("status %+v", s)
+	}
+	b.stop(patience)
+	b.log.await(t, "WARN plugin output was dropped")
+	seconds := int(time.Since(began).Seconds()) + 1
+	if most := outputBurst + seconds*(outputRate+4096) + 4096; b.log.size() > 2*most {
+		t.Errorf("%d bytes were logged, want at most %d", b.log.size(), 2*most)
+	}
+	t.Logf("2 x %d MB in %v, %d bytes logged", megabytes, time.Since(began), b.log.size())
+}
+
+// A plugin with one of these vices is ended, tried again and named, and another
+// channel runs meanwhile.
+func TestBrokenPluginIsTriedAgainAndHurtsNobody(t *testing.T) {
+	const brief = 100 * time.Millisecond
+	for _, tt := range []struct {
+		vice   string
+		hurry  func(*Timeouts)
+		reason string
+	}{
+		{noHandshake, nil, "no handshake in time"},
+		{deadSocket, nil, "describe: "},
+		{foreignSocket, nil, "is not in the directory"},
+		{plain, nil, "cannot do mTLS"},
+		{exits, nil, "exit status 3), its last words: the reason for it"},
+		{exitsConfigure, nil, "exit status 5), its last words: the config killed me"},
+		{hangsDescribe, func(t *Timeouts) { t.Describe = brief }, "describe: no answer within 100ms"},
+		{hangsConfigure, func(t *Timeouts) { t.Configure = brief }, "configure: no answer within 100ms"},
+		{hangsDeclare, func(t *Timeouts) { t.Declare = brief }, "declare: not done within 100ms"},
+		{hangsStart, func(t *Timeouts) { t.Start = brief }, "start: no answer within 100ms"},
+		{grandchild, nil, "exit status 4"},
+	} {
+		t.Run(tt.vice, func(t *testing.T) {
+			good := newBench(t, nil)
+			good.start(spec(t, "good", ""))
+			b := newBench(t, func(o *Options) {
+				if tt.vice == noHandshake || tt.vice == deadSocket || tt.vice == foreignSocket {
+					o.Timeouts.Handshake = time.Second
+				}
+				if tt.hurry != nil {
+					tt.hurry(&o.Timeouts)
+				}
+			})
+			s := spec(t, "alpha", tt.vice)
+			s.DisableMTLS = tt.vice == deadSocket || tt.vice == foreignSocket
+			b.start(s)
+			if s := b.only(); !strings.Contains(s.LastError, tt.reason) {
+				t.Errorf("status %+v, want error %q", s, tt.reason)
+			}
+			b.await("restarted", func(s Status) bool { return s.State == Starting && s.Restarts >= 2 })
+			if s := good.only(); s.State != Running || s.Restarts != 0 {
+				t.Errorf("the other channel's status: %+v", s)
+			}
+		})
+	}
+}
+
+func TestPluginThatDoesNotAnswerHealthIsRestarted(t *testing.T) {
+	b := newBench(t, func(o *Options) {
+		o.Timeouts.HealthEvery, o.Timeouts.Health = 20*time.Millisecond, 20*time.Millisecond
+	})
+	b.start(spec(t, "alpha", hangsHealth))
+	b.awaitError("hung: it does not answer Health")
+	b.await("restarted", func(s Status) bool { return s.State == Running && s.Restarts > 0 })
+}
+
+func TestStoppedProcessIsHungAndKilled(t *testing.T) {
+	b := newBench(t, func(o *Options) {
+		o.Timeouts.HealthEvery, o.Timeouts.Health = 20*time.Millisecond, 2*time.Second
+	})
+	b.start(spec(t, "alpha", ""))
+	if err := syscall.Kill(b.only().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitError("hung")
+	b.awaitState(Running)
+}
+
+func TestOwnerCanReportAPluginHung(t *testing.T) {
+	b := newBench(t, nil)
+	b.start(spec(t, "alpha", ""))
+	before := b.only().PID
+	b.Hung("nobody", "x")
+	b.Hung("alpha", "its stream is blocked")
+	b.awaitError("hung: its stream is blocked")
+	s := b.awaitState(Running)
+	if s.PID == before || s.Restarts != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestKilledPluginThatWasReadyIsBackAtOnce(t *testing.T) {
+	b := newBench(t, func(o *Options) {
+		o.Backoff = Backoff{ReadyFor: time.Nanosecond, Min: time.Hour, Max: time.Hour}
+	})
+	b.start(spec(t, "alpha", ""))
+	for restart := 1; restart <= 3; restart++ {
+		began := time.Now()
+		if err := syscall.Kill(b.only().PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if s := b.awaitState(Waiting); !strings.Contains(s.LastError, "signal: killed") {
+			t.Errorf("status %+v", s)
+		}
+		if s := b.awaitState(Running); s.Restarts != restart {
+			t.Errorf("status %+v", s)
+		}
+		t.Logf("back after %v", time.Since(began))
+	}
+}
+
+func TestPluginThatDiesEarlyBacksOff(t *testing.T) {
+	b := newBench(t, func(o *Options) {
+		o.Timeouts.HealthEvery = 10 * time.Millisecond
+		o.Backoff = Backoff{ReadyFor: time.Hour, Min: time.Millisecond, Max: time.Hour, Jitter: func() float64 { return 0 }}
+	})
+	b.start(spec(t, "alpha", exitsRunning))
+	for _, pause := range []string{"1ms", "2ms", "4ms", "8ms"} {
+		b.log.await(t, "channel failed", "exit status 6", "restart_in="+pause)
+	}
+}
+
+func TestGrandchildInAnotherSessionDoesNotHideTheDeath(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Backoff.Min, o.Backoff.Max = time.Hour, time.Hour })
+	b.start(spec(t, "alpha", grandchildAway))
+	if s := b.only(); s.State != Waiting || !strings.Contains(s.LastError, "exit status 4") {
+		t.Errorf("status %+v", s)
+	}
+	line := b.log.await(t, "text=grandchild ")
+	pid, err := strconv.Atoi(line[strings.LastIndex(line, " ")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("the grandchild is out of reach and should live: %v", err)
+	}
+}
+
+func TestGrandchildInTheGroupDiesWithThePlugin(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Backoff.Min, o.Backoff.Max = time.Hour, time.Hour })
+	b.start(spec(t, "alpha", grandchild))
+	line := b.log.await(t, "text=grandchild ")
+	pid, err := strconv.Atoi(line[strings.LastIndex(line, " ")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitDeath(t, pid)
+}
+
+// awaitDeath waits for the end of a process that need not be a child.
+func awaitDeath(t *testing.T, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it is gone
+	}
+	defer unix.Close(fd)
+	for deadline := time.Now().Add(patience); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		if n == 1 {
+			return
+		}
+		if err != unix.EINTR || time.Now().After(deadline) {
+			t.Fatalf("process %d lives on (%v)", pid, err)
+		}
+	}
+}
+
+func TestWrongChecksumTakesTheChannelDown(t *testing.T) {
+	b := newBench(t, nil)
+	s := spec(t, "alpha", "")
+	s.SHA256 = strings.Repeat("0", 64)
+	b.start(s)
+	if s := b.only(); s.State != Down || !strings.Contains(s.LastError, "checksum does not match: it is ") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestExecutableThatChangesBetweenStartsIsNotRunAgain(t *testing.T) {
+	s := spec(t, "alpha", "")
+	path := filepath.Join(shortDir(t), "plugin")
+	s.SHA256 = copyProgram(t, s.Command, path)
+	s.Command = path
+	b := newBench(t, func(o *Options) { o.Backoff.ReadyFor = time.Nanosecond })
+	b.start(s)
+	if got := b.only(); got.State != Running {
+		t.Fatalf("status %+v\n%s", got, b.log)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	copyProgram(t, "/bin/false", path)
+	if err := syscall.Kill(b.only().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.awaitState(Down); !strings.Contains(got.LastError, "checksum does not match") {
+		t.Errorf("status %+v", got)
+	}
+}
+
+func TestBadConfigurationIsNotTriedAgain(t *testing.T) {
+	for _, tt := range []struct{ channel, vice, reason string }{
+		{"alpha", misconfigured, "misconfigured: port: got a text, want a number"},
+		{"refused", "", "misconfigured: a right is missing"},
+	} {
+		t.Run(tt.channel, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.start(spec(t, tt.channel, tt.vice))
+			s := b.only()
+			if s.State != Misconfigured || s.LastError != tt.reason || s.PID != 0 {
+				t.Errorf("status %+v", s)
+			}
+			if got := len(b.owner.diagnostics[tt.channel]); tt.vice == misconfigured && got != 2 {
+				t.Errorf("%d diagnostics", got)
+			}
+		})
+	}
+}
+
+func TestUnknownProtocolTakesTheChannelDown(t *testing.T) {
+	b := newBench(t, nil)
+	b.start(spec(t, "alpha", newerProtocol))
+	if s := b.only(); s.State != Down || !strings.Contains(s.LastError, "speaks version 2") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestListenerThatCannotOpenIsAnErrorOfTheFirstStart(t *testing.T) {
+	b := newBench(t, nil)
+	bad := spec(t, "alpha", cannotListen)
+	bad.Bundled = true
+	err := b.Start(t.Context(), []Spec{bad, spec(t, "beta", "")})
+	var failed *ListenError
+	want := ListenFailure{Channel: "alpha", Bundled: true, Reason: "127.0.0.1:1: address in use"}
+	if !errors.As(err, &failed) || !slices.Equal(failed.Failures, []ListenFailure{want}) {
+		t.Fatalf("error %v", err)
+	}
+	b.await("tried again", func(s Status) bool { return s.Channel == "alpha" && s.Restarts > 0 })
+	if s := b.Status()[1]; s.Channel != "beta" || s.State != Running {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestStopReturnsInTimeWhateverPluginsDo(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Timeouts.Drain, o.Timeouts.Exit = 300*time.Millisecond, 200*time.Millisecond })
+	b.start(spec(t, "hangs", hangsStop), spec(t, "slow", slowStop), spec(t, "stays", ignoresStdin), spec(t, "good", ""))
+	var pids []int
+	for _, s := range b.Status() {
+		pids = append(pids, s.PID)
+	}
+	began := time.Now()
+	b.stop(patience)
+	t.Logf("stopped in %v", time.Since(began))
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("process %d is still there: %v", pid, err)
+		}
+	}
+	for _, channel := range []string{"slow", "stays", "good"} {
+		if !slices.Contains(b.owner.noted(), channel+" drained") {
+			t.Errorf("%s did not drain: %q\n%s", channel, b.owner.noted(), b.log)
+		}
+	}
+	b.log.await(t, "channel did not drain", "channel=hangs", "no answer within 300ms")
+}
+
+func TestStopKillsWhenItsContextEnds(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Timeouts.Drain = time.Hour })
+	b.start(spec(t, "alpha", hangsStop))
+	pid := b.only().PID
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		b.Stop(ctx)
+	}()
+	cancel()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Fatal("Stop did not return")
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the process is still there: %v", err)
+	}
+}
+
+func TestStopDuringStartEndsEverything(t *testing.T) {
+	for _, vice := range []string{noHandshake, hangsDescribe, hangsConfigure, hangsDeclare, hangsStart} {
+		t.Run(vice, func(t *testing.T) {
+			b := newBench(t, nil)
+			started := make(chan error, 1)
+			go func() { started <- b.Start(t.Context(), []Spec{spec(t, "alpha", vice)}) }()
+			if vice == noHandshake {
+				b.awaitState(Starting)
+			} else {
+				b.await("a process", func(s Status) bool { return s.PID != 0 })
+			}
+			b.stop(patience)
+			if err := <-started; err != nil {
+				t.Error(err)
+			}
+			if s := b.only(); s.State != Stopped || s.PID != 0 {
+				t.Errorf("status %+v", s)
+			}
+		})
+	}
+}
+
+func TestRemovedChannelCanBeStartedAnew(t *testing.T) {
+	b := newBench(t, nil)
+	b.start(spec(t, "alpha", ""), spec(t, "beta", ""))
+	other := b.Status()[1].PID
+	if err := b.Start(t.Context(), []Spec{spec(t, "alpha", "")}); err == nil {
+		t.Error("a running channel was started again")
+	}
+	b.Remove(t.Context(), "alpha", "nobody")
+	if s := b.only(); s.Channel != "beta" {
+		t.Errorf("status %+v", s)
+	}
+	b.start(spec(t, "alpha", ""))
+	all := b.Status()
+	if all[0].State != Running || all[0].Restarts != 0 || all[1].PID != other {
+		t.Errorf("statuses %+v", all)
+	}
+}
+
+func TestStoppedSupervisorStartsNothing(t *testing.T) {
+	b := newBench(t, nil)
+	b.stop(patience)
+	if err := b.Start(t.Context(), []Spec{spec(t, "alpha", "")}); err == nil {
+		t.Error("it did")
+	}
+}
+
+func TestCheckAsksPluginsWithoutStartingThem(t *testing.T) {
+	b := newBench(t, nil)
+	b.start(spec(t, "alpha", "")) // is not disturbed by a check of itself
+	results, err := b.Check(t.Context(), []Spec{
+		spec(t, "alpha", ""), spec(t, "beta", misconfigured), spec(t, "gamma", exits), spec(t, "refused", ""),
+	}, newOwner())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "port: got a text", "the reason for it", "a right is missing"} {
+		r := results[i]
+		if (r.Err == nil) != (want == "") || r.Err != nil && !strings.Contains(r.Err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", r.Channel, r.Err, want)
+		}
+	}
+	if m := results[0].Manifest; m.GetName() != "test" {
+		t.Errorf("manifest %v", m)
+	}
+	if s := b.only(); s.State != Running || s.Restarts != 0 {
+		t.Errorf("status %+v", s)
+	}
+}

@@ -1,0 +1,114 @@
+package http
+
+import (
+	nethttp "net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mpush/sdk"
+	"mpush/sdk/packet"
+)
+
+// credentials are what the header of a request says of its sender.
+func (h *handler) credentials(r *nethttp.Request) sdk.Credentials {
+	c := sdk.Credentials{Remote: h.trusted.caller(r)}
+	if !h.verify {
+		c.Trusted = true
+		return c
+	}
+	c.Token = r.Header.Get("Authorization")
+	if scheme, token, ok := strings.Cut(c.Token, " "); ok && strings.EqualFold(scheme, "bearer") {
+		c.Token = strings.TrimSpace(token)
+	}
+	return c
+}
+
+// admitted asks the core about the token alone, for what needs no other call.
+// If it is wrong, the request has been answered.
+func (c *call) admitted() bool {
+	if !c.verify {
+		return true
+	}
+	if err := c.host.CheckToken(c.r.Context(), c.credentials); err != nil {
+		c.refuse(err)
+		return false
+	}
+	return true
+}
+
+// withToken makes sure that the next call to the core is about a token: where
+// there is none, a session alone must not do instead.
+func (c *call) withToken() bool {
+	return c.credentials.Token != "" || c.admitted()
+}
+
+// withSession adds the session of p to the credentials. If there is none, the
+// request has been answered.
+func (c *call) withSession(p *packet.Packet) bool {
+	if !c.withToken() {
+		return false
+	}
+	if c.credentials.Auth = p.Auth(); c.credentials.Auth == "" {
+		c.fail(nethttp.StatusUnauthorized, "auth: missing")
+		return false
+	}
+	return true
+}
+
+// preferredWait finds wait=N, in seconds, in a Prefer header.
+func preferredWait(line string) (time.Duration, bool) {
+	for preference := range strings.SplitSeq(line, ",") {
+		preference, _, _ = strings.Cut(preference, ";")
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		seconds, err := strconv.ParseUint(value, 10, 31)
+		if err != nil {
+			return 0, false
+		}
+		return time.Duration(seconds) * time.Second, true
+	}
+	return 0, false
+}
+
+// prefixes are the addresses of reverse proxies.
+type prefixes []netip.Prefix
+
+// caller is the address, without port, that a request comes from. What a
+// trusted proxy says of it is believed: the last address in X-Forwarded-For
+// that is not itself a trusted proxy's.
+func (ps prefixes) caller(r *nethttp.Request) string {
+	peer := r.RemoteAddr
+	if i := strings.LastIndexByte(peer, ':'); i >= 0 {
+		peer = strings.Trim(peer[:i], "[]")
+	}
+	forwarded := r.Header["X-Forwarded-For"]
+	for _, line := range slices.Backward(forwarded) {
+		hops := strings.Split(line, ",")
+		for _, hop := range slices.Backward(hops) {
+			if !ps.contain(peer) {
+				return peer
+			}
+			addr, err := netip.ParseAddr(strings.TrimSpace(hop))
+			if err != nil {
+				return peer
+			}
+			peer = addr.Unmap().String()
+		}
+	}
+	return peer
+}
+
+func (ps prefixes) contain(address string) bool {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(addr) })
+}

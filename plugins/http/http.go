@@ -1,0 +1,98 @@
+// Package http is the channel by which senders push over HTTP: it reads
+// requests, hands them to the core and writes down what the core answers. It
+// keeps nothing, checks no token itself and knows no other channel: a command
+// that it does not know goes to the core, which knows who claims it.
+//
+//   - config.go: the operator's section
+//   - handler.go: method, path and content type of a request
+//   - params.go: the parameters of a query or a form
+//   - command.go: what each packet means
+//   - answer.go: what the sender reads
+//   - listen.go: address and connection limit
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	nethttp "net/http"
+	"time"
+
+	"mpush/sdk"
+)
+
+// New returns a fresh instance of the channel.
+func New() sdk.Plugin { return &plugin{settings: defaults()} }
+
+type plugin struct {
+	settings settings
+	trusted  prefixes
+
+	server *nethttp.Server
+	served chan error // has the result of Serve, once
+	detach func() bool
+}
+
+var (
+	_ sdk.Configurer = (*plugin)(nil)
+	_ sdk.Starter    = (*plugin)(nil)
+	_ sdk.Stopper    = (*plugin)(nil)
+)
+
+// Describe tells what the channel is.
+func (p *plugin) Describe() sdk.Manifest {
+	return sdk.Manifest{
+		Name:        "http",
+		Version:     "2.1",
+		Description: "Senders push with GET or POST requests.",
+		Rights:      []sdk.Right{sdk.AcceptWithoutToken},
+	}
+}
+
+// Start opens the listener and returns its address.
+func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
+	listener, err := listen(ctx, p.settings)
+	if err != nil {
+		return nil, err
+	}
+	s := p.settings
+	p.server = &nethttp.Server{
+		Handler:           newHandler(host, s, p.trusted),
+		ReadHeaderTimeout: s.HeaderTimeout,
+		ReadTimeout:       s.ReadTimeout,
+		// From the end of the header: the body, the wait, the answer.
+		WriteTimeout:   s.ReadTimeout + s.WaitTimeout + answerTime,
+		IdleTimeout:    s.IdleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	p.served = make(chan error, 1)
+	go func() { p.served <- p.server.Serve(listener) }()
+	p.detach = context.AfterFunc(ctx, func() { p.server.Close() })
+	return []string{listener.Addr().String()}, nil
+}
+
+// Stop lets requests that are being answered finish until ctx ends, and cuts
+// off the rest.
+func (p *plugin) Stop(ctx context.Context) error {
+	if p.server == nil {
+		return nil
+	}
+	p.detach()
+	err := p.server.Shutdown(ctx)
+	if err != nil {
+		p.server.Close()
+	}
+	if served := <-p.served; !errors.Is(served, nethttp.ErrServerClosed) && !errors.Is(served, net.ErrClosed) {
+		return fmt.Errorf("http: serving ended early: %w", served)
+	}
+	return err
+}
+
+const (
+	maxHeaderBytes = 64 << 10
+	// answerTime is how long a sender may take to read its answer.
+	answerTime = 10 * time.Second
+)

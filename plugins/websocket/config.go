@@ -1,0 +1,128 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"mpush/sdk"
+)
+
+// settings are the channel's section of the configuration. Durations are whole
+// milliseconds there.
+type settings struct {
+	// Host is the address to listen on. "": all interfaces, but loopback only
+	// while anybody can let itself in.
+	Host string `json:"host"`
+	// Port to listen on; 0 takes any free one.
+	Port int `json:"port"`
+	// VerifyToken asks each client for the relay's token.
+	VerifyToken bool `json:"verifyToken"`
+	// AuthTimeout is how long a socket may be open without AUTH, at least
+	// 100 ms.
+	AuthTimeout time.Duration `json:"authTimeout"`
+	// RetryTimeout is after how long an unanswered message is sent again, at
+	// least 100 ms.
+	RetryTimeout time.Duration `json:"retryTimeout"`
+	// WaitTimeout is how long a message that came by a socket waits for its
+	// receivers before it is replied to, at least 500 ms.
+	WaitTimeout time.Duration `json:"waitTimeout"`
+
+	// MaxFrame is the largest frame in bytes that a client may send.
+	MaxFrame int `json:"maxFrame"`
+	// MaxConnections is how many sockets may be open at once; more are refused
+	// with 503.
+	MaxConnections int `json:"maxConnections"`
+	// PingInterval is after how much silence a client is pinged, at least 1 s.
+	PingInterval time.Duration `json:"pingInterval"`
+	// IdleTimeout is after how much silence a client counts as dead, at least
+	// 120 s: some clients in the field are seldom heard of.
+	IdleTimeout time.Duration `json:"idleTimeout"`
+}
+
+func defaults() settings {
+	return settings{
+		Port:           9094,
+		VerifyToken:    true,
+		AuthTimeout:    30 * time.Second,
+		RetryTimeout:   3 * time.Second,
+		WaitTimeout:    5 * time.Second,
+		MaxFrame:       1<<20 + 64<<10, // a message of 1 MiB and its packet
+		MaxConnections: 16384,
+		PingInterval:   45 * time.Second,
+		IdleTimeout:    150 * time.Second,
+	}
+}
+
+// Configure reads the section.
+func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
+	s := defaults()
+	if err := config.Decode(&s); err != nil {
+		return err
+	}
+	var faults []error
+	if s.Port < 0 || s.Port > 65535 {
+		faults = append(faults, sdk.Invalid("port", "expected a port from 0 to 65535, not %d", s.Port))
+	}
+	if s.MaxFrame < 1024 {
+		faults = append(faults, sdk.Invalid("maxFrame", "expected at least 1024, not %d", s.MaxFrame))
+	}
+	if s.MaxConnections < 1 {
+		faults = append(faults, sdk.Invalid("maxConnections", "expected at least 1, not %d", s.MaxConnections))
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	for _, floor := range []struct {
+		key   string
+		value *time.Duration
+		least time.Duration
+	}{
+		{"authTimeout", &s.AuthTimeout, 100 * time.Millisecond},
+		{"retryTimeout", &s.RetryTimeout, 100 * time.Millisecond},
+		{"waitTimeout", &s.WaitTimeout, 500 * time.Millisecond},
+		{"pingInterval", &s.PingInterval, time.Second},
+		{"idleTimeout", &s.IdleTimeout, 120 * time.Second},
+	} {
+		if *floor.value < floor.least {
+			config.Warn(floor.key, "%d ms is too short, %d ms is used", floor.value.Milliseconds(), floor.least.Milliseconds())
+			*floor.value = floor.least
+		}
+	}
+	s.Host = bindHost(config, s.Host, s.VerifyToken)
+	p.settings, p.trusted = s, prefixes(config.TrustedProxies)
+	return nil
+}
+
+// bindHost applies the rule for the address to listen on: one that is named is
+// obeyed; else it is all interfaces, but loopback alone while anybody can let
+// itself in.
+func bindHost(config *sdk.Config, host string, verifyToken bool) string {
+	var why, mend string
+	switch {
+	case config.WeakToken:
+		why, mend = "the token is empty or well known", "set a token of your own"
+	case !verifyToken:
+		why, mend = "verifyToken is false", "set it to true"
+	default:
+		return host
+	}
+	switch {
+	case host == "":
+		config.Warn("host", "listening on 127.0.0.1 only, since %s: %s to be reachable from elsewhere, or name a host", why, mend)
+		return "127.0.0.1"
+	case !isLoopback(host):
+		config.Warn("host", "%s is reachable from elsewhere while %s: %s", strconv.Quote(host), why, mend)
+	}
+	return host
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

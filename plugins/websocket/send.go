@@ -1,0 +1,92 @@
+package websocket
+
+import (
+	"bytes"
+	"fmt"
+
+	"mpush/sdk"
+	"mpush/sdk/packet"
+)
+
+const (
+	// maxConnAwaiting is how much one client may have asked of the core without
+	// having its answer, maxAwaiting how much all of them together.
+	maxConnAwaiting = 32
+	maxAwaiting     = 4096
+)
+
+// send publishes a message for the client, which is replied to when its
+// receivers have it, or in waitTimeout.
+func (c *conn) send(data []byte) {
+	s, err := packet.ParseSend(data)
+	if err != nil {
+		c.info(err.Error())
+		return
+	}
+	p := sdk.Publish{
+		SendType: sdk.Personal,
+		Target:   s.Target,
+		Text:     s.Text,
+		Desp:     s.Desp,
+		Extra:    bytes.Clone(s.Extra),
+		Wait:     c.hub.settings.WaitTimeout,
+	}
+	if s.SendType == packet.Group {
+		p.SendType = sdk.Group
+	}
+	c.ask(func(credentials sdk.Credentials) []byte {
+		p.Credentials = credentials
+		published, err := c.hub.host.Publish(c.hub.ctx, p)
+		if err != nil {
+			return packet.AppendInfo(nil, c.textOf(err))
+		}
+		return packet.AppendReply(nil, published.MID, published.Statuses)
+	})
+}
+
+// command hands on what this channel does not know. What has nothing to say is
+// silent: some clients show every INFO to their user.
+func (c *conn) command(name string, data []byte) {
+	if data = bytes.Clone(data); data == nil {
+		data = []byte("null")
+	}
+	c.ask(func(credentials sdk.Credentials) []byte {
+		info, err := c.hub.host.Command(c.hub.ctx, credentials, name, data)
+		if err != nil {
+			info = c.textOf(err)
+		}
+		if info == "" {
+			return nil
+		}
+		return packet.AppendInfo(nil, info)
+	})
+}
+
+// ask runs a request to the core beside the reader, which must not wait for it,
+// and writes the answer, if any. Too many at once are refused.
+func (c *conn) ask(request func(sdk.Credentials) (answer []byte)) {
+	if c.awaiting.Add(1) > maxConnAwaiting {
+		c.awaiting.Add(-1)
+		c.info(fmt.Sprintf("too much at once: at most %d requests may await their answer", maxConnAwaiting))
+		return
+	}
+	if !c.hub.take() {
+		c.awaiting.Add(-1)
+		c.info("temporarily unavailable: too much at once")
+		return
+	}
+	c.mu.Lock()
+	credentials := sdk.Credentials{Auth: c.auth, Remote: c.remote}
+	c.mu.Unlock()
+	begun := make(chan struct{})
+	go func() {
+		defer c.hub.give()
+		defer c.awaiting.Add(-1)
+		close(begun)
+		if answer := request(credentials); answer != nil {
+			c.write(answer)
+		}
+	}()
+	// The next frame is not read before this request is on its way.
+	<-begun
+}

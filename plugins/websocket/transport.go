@@ -1,0 +1,168 @@
+package websocket
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxBacklog is how many bytes may wait for a slow client. One packet of
+	// any size may wait besides.
+	maxBacklog = 256 << 10
+	// drainChunk is written to a slow client within drainTime, or the client is
+	// given up.
+	drainChunk = 64 << 10
+	drainTime  = 20 * time.Second
+)
+
+var errSlow = errors.New("the client reads too slowly")
+
+// transport is a connection whose Write never blocks, so that whoever has
+// something to say, be it the goroutine that reads for all sockets, says it at
+// once and without waking another. What the system's buffer takes is written by
+// the caller. Only what it does not take is kept, and written by a goroutine
+// that lives while there is something kept. A client that lets more than
+// maxBacklog gather is cut off; the core delivers again when it is back.
+type transport struct {
+	net.Conn
+	raw      syscall.RawConn
+	attempts *sync.Pool // of *attempt
+	release  func()     // called once, on Close
+
+	mu       sync.Mutex
+	backlog  []byte // not yet given to the drain goroutine
+	pending  int    // bytes of the backlog and of what is being drained
+	draining bool   // drain runs: nobody else may write
+	drained  sync.WaitGroup
+	err      error // why nothing can be written any more
+}
+
+func newTransport(conn net.Conn, attempts *sync.Pool, release func()) *transport {
+	t := &transport{Conn: conn, attempts: attempts, release: release}
+	if c, ok := conn.(syscall.Conn); ok {
+		t.raw, _ = c.SyscallConn()
+	}
+	return t
+}
+
+// Write writes or keeps all of b, or fails for good.
+func (t *transport) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return 0, t.err
+	}
+	rest := b
+	if !t.draining {
+		n, err := t.try(b)
+		if err != nil {
+			t.failLocked(err)
+			return n, err
+		}
+		if rest = b[n:]; len(rest) == 0 {
+			return len(b), nil
+		}
+		t.draining = true
+		t.drained.Go(t.drain)
+	} else if t.pending > 0 && t.pending+len(b) > maxBacklog {
+		t.failLocked(errSlow)
+		return 0, errSlow
+	}
+	t.backlog = append(t.backlog, rest...)
+	t.pending += len(rest)
+	return len(b), nil
+}
+
+// drain writes the backlog until there is none.
+func (t *transport) drain() {
+	for {
+		t.mu.Lock()
+		chunk := t.backlog
+		t.backlog = nil
+		if len(chunk) == 0 || t.err != nil {
+			t.Conn.SetWriteDeadline(time.Time{})
+			t.draining, t.pending = false, 0
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+		for len(chunk) > 0 {
+			part := chunk[:min(len(chunk), drainChunk)]
+			t.Conn.SetWriteDeadline(time.Now().Add(drainTime))
+			n, err := t.Conn.Write(part)
+			chunk = chunk[n:]
+			t.mu.Lock()
+			t.pending -= n
+			if err != nil {
+				t.failLocked(err)
+			}
+			t.mu.Unlock()
+			if err != nil {
+				break
+			}
+		}
+	}
+}
+
+// failLocked ends the connection; its reader finds out.
+func (t *transport) failLocked(err error) {
+	if t.err == nil {
+		t.err = err
+		t.backlog = nil
+		t.Conn.Close()
+	}
+}
+
+// backlogged reports whether the client has not yet taken what was written.
+func (t *transport) backlogged() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pending > 0
+}
+
+// Close closes the connection, at once, and gives up what was not written.
+func (t *transport) Close() error {
+	t.mu.Lock()
+	t.failLocked(net.ErrClosed)
+	release := t.release
+	t.release = nil
+	t.mu.Unlock()
+	if release != nil {
+		t.drained.Wait()
+		release()
+	}
+	return nil
+}
+
+// SetDeadline sets the deadline of reads alone, since writes do not block.
+func (t *transport) SetDeadline(at time.Time) error { return t.Conn.SetReadDeadline(at) }
+
+// SetWriteDeadline does nothing, since writes do not block.
+func (t *transport) SetWriteDeadline(time.Time) error { return nil }
+
+// linger lets the client read what was written last, such as a close frame: a
+// connection that is closed while unread bytes wait in it is reset, and what
+// was written may be lost.
+func (t *transport) linger() {
+	half, ok := t.Conn.(interface{ CloseWrite() error })
+	if !ok || t.backlogged() || half.CloseWrite() != nil {
+		return
+	}
+	t.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	buffer := make([]byte, 4<<10)
+	for read := 0; read < maxLinger; {
+		n, err := t.Conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		read += n
+	}
+}
+
+const (
+	lingerTime = time.Second
+	maxLinger  = 8 << 20 // bytes
+)

@@ -1,0 +1,121 @@
+// Package websocket is the channel of receivers that hold a websocket open, and
+// of senders among them: one socket carries both ways. It is stateless; queues,
+// sessions and resends are the core's, and what a socket's client asks for that
+// this channel does not know goes to the core, which knows who claims it.
+//
+//   - config.go: the operator's section
+//   - listen.go, transport.go: connections that never block a writer
+//   - hub.go: all sockets, and who is attached on which
+//   - conn.go: one socket, from handshake to end
+//   - session.go: AUTH and UNREGISTER
+//   - send.go: what a client sends on
+//
+// An idle socket costs one goroutine that reads. Whoever has something to say
+// writes by itself and at once; see transport for why that blocks nobody.
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"mpush/sdk"
+)
+
+// New returns a fresh instance of the channel.
+func New() sdk.Plugin { return &plugin{settings: defaults()} }
+
+type plugin struct {
+	settings settings
+	trusted  prefixes
+
+	hub    *hub
+	server *http.Server
+	served chan error // has the result of Serve, once
+	detach func() bool
+}
+
+var (
+	_ sdk.Configurer = (*plugin)(nil)
+	_ sdk.Starter    = (*plugin)(nil)
+	_ sdk.Stopper    = (*plugin)(nil)
+	_ sdk.Dispatcher = (*plugin)(nil)
+)
+
+// Describe tells what the channel is.
+func (p *plugin) Describe() sdk.Manifest {
+	return sdk.Manifest{
+		Name:        "websocket",
+		Version:     "2.1",
+		Description: "Receivers hold a websocket open; they may send over it, too.",
+		Rights:      []sdk.Right{sdk.AcceptWithoutToken},
+	}
+}
+
+// Start opens the listener and returns its address.
+func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
+	listener, err := listen(ctx, p.settings)
+	if err != nil {
+		return nil, err
+	}
+	p.hub = newHub(ctx, host, p.settings)
+	p.hub.wg.Go(p.hub.sweepUntilClosed)
+	p.server = &http.Server{
+		Handler:           newHandshake(p.hub, p.trusted),
+		ReadHeaderTimeout: handshakeTime,
+		ReadTimeout:       handshakeTime,
+		IdleTimeout:       handshakeTime,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	p.served = make(chan error, 1)
+	go func() { p.served <- p.server.Serve(listener) }()
+	p.detach = context.AfterFunc(ctx, func() {
+		p.server.Close()
+		p.hub.close("the server is gone")
+	})
+	return []string{listener.Addr().String()}, nil
+}
+
+// handshakeTime is how long a client may take over its request to upgrade.
+const handshakeTime = 10 * time.Second
+
+// closeTime is what is left of the time to stop for closing the sockets.
+const closeTime = time.Second
+
+// Stop takes no more sockets and no more messages, lets replies that are
+// awaited go out, and closes all sockets, before ctx ends.
+func (p *plugin) Stop(ctx context.Context) error {
+	if p.server == nil {
+		return nil
+	}
+	p.detach()
+	p.server.Close()
+	if served := <-p.served; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) {
+		slog.Warn("serving ended early", "channel", p.hub.host.Channel(), "err", served)
+	}
+	sending := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		sending, cancel = context.WithDeadline(ctx, deadline.Add(-closeTime))
+		defer cancel()
+	}
+	p.hub.finishSending(sending)
+	p.hub.close("the server stops")
+	if err := p.hub.wait(ctx); err != nil {
+		return fmt.Errorf("websocket: sockets did not close: %w", err)
+	}
+	return nil
+}
+
+// Dispatch writes a message to the socket that the receiver is attached on.
+func (p *plugin) Dispatch(delivery *sdk.Delivery) { p.hub.dispatch(delivery) }
+
+// Evict closes the socket behind an attachment that has ended.
+func (p *plugin) Evict(receiver string, generation uint64, reason string) {
+	p.hub.evict(attachment{receiver, generation}, reason)
+}

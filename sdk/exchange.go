@@ -1,0 +1,218 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"mpush/sdk/pluginpb"
+)
+
+// exchange is the one stream between a plugin and its core. It reads what the
+// core sends, in order and without ever waiting for the plugin's work, and it
+// is the plugin's Host.
+type exchange struct {
+	plugin    Plugin
+	channel   string
+	log       *slog.Logger
+	ctx       context.Context // ends when the plugin must
+	outbox    *outbox
+	calls     calls
+	sequencer *sequencer
+	// cutOff ends all Deliver calls.
+	cutOff context.CancelFunc
+	// tasks are Declare and the running commands.
+	tasks    sync.WaitGroup
+	commands chan struct{} // one token per running command
+
+	declared   chan struct{} // closed when Declare has ended
+	declareErr error         // to be read after that
+}
+
+func newExchange(ctx context.Context, plugin Plugin, channel string) *exchange {
+	deliver, cutOff := context.WithCancel(ctx)
+	x := &exchange{
+		plugin:   plugin,
+		channel:  channel,
+		log:      slog.With("channel", channel),
+		ctx:      ctx,
+		outbox:   newOutbox(),
+		cutOff:   cutOff,
+		commands: make(chan struct{}, maxCommands),
+		declared: make(chan struct{}),
+	}
+	x.sequencer = newSequencer(deliver, plugin, x.log, x.outbox.post)
+	return x
+}
+
+// run serves the stream until it ends. Then no request gets an answer any more.
+func (x *exchange) run(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pluginpb.PluginFrame]) {
+	ctx, cancel := context.WithCancel(stream.Context())
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		// When sending fails the stream is broken and reading ends as well.
+		_ = x.outbox.run(ctx, stream.Send)
+	}()
+	x.tasks.Go(x.declare)
+	for {
+		frame, err := stream.Recv()
+		if err != nil {
+			break
+		}
+		for _, e := range frame.GetEnvelopes() {
+			x.receive(e)
+		}
+	}
+	cancel()
+	<-written
+	x.calls.close()
+}
+
+// receive acts on one envelope. A body that it does not know is skipped.
+func (x *exchange) receive(e *pluginpb.CoreEnvelope) {
+	switch body := e.GetBody().(type) {
+	case *pluginpb.CoreEnvelope_Deliver:
+		x.sequencer.deliver(body.Deliver)
+	case *pluginpb.CoreEnvelope_Recall:
+		x.sequencer.recall(body.Recall.GetReceiver(), body.Recall.GetGeneration(), body.Recall.GetMid())
+	case *pluginpb.CoreEnvelope_Evict:
+		x.sequencer.evict(body.Evict.GetReceiver(), body.Evict.GetGeneration())
+		if d, ok := x.plugin.(Dispatcher); ok {
+			d.Evict(body.Evict.GetReceiver(), body.Evict.GetGeneration(), body.Evict.GetReason())
+		}
+	case *pluginpb.CoreEnvelope_Command:
+		x.command(body.Command)
+	case *pluginpb.CoreEnvelope_Done:
+		x.answer(body.Done.GetRequestId(), e)
+	case *pluginpb.CoreEnvelope_Published:
+		x.answer(body.Published.GetRequestId(), e)
+	case *pluginpb.CoreEnvelope_Session:
+		x.answer(body.Session.GetRequestId(), e)
+	case *pluginpb.CoreEnvelope_CommandResult:
+		x.answer(body.CommandResult.GetRequestId(), e)
+	case *pluginpb.CoreEnvelope_State:
+		x.answer(body.State.GetRequestId(), e)
+	}
+}
+
+func (x *exchange) answer(id uint64, e *pluginpb.CoreEnvelope) {
+	c := x.calls.take(id)
+	if c == nil {
+		return // the caller has given up
+	}
+	if result := e.GetSession(); c.attach != nil && result != nil && refusal(result.GetError()) == nil {
+		if c.abandoned {
+			x.Detach(c.attach.Name, result.GetGeneration())
+			return
+		}
+		x.sequencer.attach(c.attach.Name, result.GetGeneration(), c.attach.Policy)
+		if c.attach.Ready != nil {
+			c.attach.Ready(newSession(result))
+		}
+	}
+	c.answer <- e
+}
+
+// declare tells the core the configured routes, an empty set without a
+// Declarer.
+func (x *exchange) declare() {
+	defer close(x.declared)
+	if x.declareErr = x.tryDeclare(); x.declareErr != nil {
+		x.log.Error("declare failed", "err", x.declareErr)
+	}
+}
+
+func (x *exchange) tryDeclare() error {
+	var routes []Route
+	if d, ok := x.plugin.(Declarer); ok {
+		var err error
+		if routes, err = d.Declare(x.ctx, x); err != nil {
+			return err
+		}
+	}
+	declared := make([]*pluginpb.DeclaredRoute, 0, len(routes))
+	for _, r := range routes {
+		if !allUTF8(r.Receiver, r.Group) {
+			return errNotUTF8()
+		}
+		declared = append(declared, &pluginpb.DeclaredRoute{
+			Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: r.Policy.proto(),
+		})
+	}
+	err := x.do(x.ctx, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Declare{Declare: &pluginpb.Declare{Routes: declared}}})
+	if err != nil {
+		return fmt.Errorf("declared routes: %w", err)
+	}
+	return nil
+}
+
+// maxCommands bounds the commands that are answered at once.
+const maxCommands = 64
+
+// maxInfoBytes bounds what a command says to its client.
+const maxInfoBytes = 64 << 10
+
+func (x *exchange) command(c *pluginpb.ClaimedCommand) {
+	commander, ok := x.plugin.(Commander)
+	if !ok {
+		x.reply(c.GetId(), "", &Error{CodeUnknownCommand, "the plugin answers no commands"})
+		return
+	}
+	select {
+	case x.commands <- struct{}{}:
+	default:
+		x.reply(c.GetId(), "", &Error{CodeUnavailable, "too many commands at once"})
+		return
+	}
+	x.tasks.Go(func() {
+		defer func() { <-x.commands }()
+		info, err := x.handle(commander, &Command{
+			Name:     c.GetCommand(),
+			Data:     c.GetData(),
+			Receiver: c.GetReceiver(),
+			Group:    c.GetGroup(),
+		})
+		x.reply(c.GetId(), info, err)
+	})
+}
+
+func (x *exchange) handle(commander Commander, c *Command) (info string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.log.Error("command panicked", "receiver", c.Receiver, "command", c.Name, "err", v)
+			info, err = "", &Error{CodeUnavailable, "internal error"}
+		}
+	}()
+	return commander.Command(x.ctx, c)
+}
+
+func (x *exchange) reply(id uint64, info string, err error) {
+	reply := &pluginpb.CommandReply{Id: id, Info: clip(info, maxInfoBytes)}
+	if err != nil {
+		message := err.Error()
+		if e, ok := errors.AsType[*Error](err); ok {
+			message = e.Message
+		}
+		reply.Error = &pluginpb.Error{Code: CodeOf(err), Message: clip(message, maxErrorBytes)}
+	}
+	x.outbox.post(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_CommandReply{CommandReply: reply}})
+}
+
+// drain hands out nothing more and waits for Deliver calls, some of which it
+// cuts off as the end of ctx comes nearer.
+func (x *exchange) drain(ctx context.Context) {
+	x.sequencer.stop()
+	whole := remaining(ctx)
+	finish, cancel := context.WithTimeout(ctx, whole/2)
+	x.sequencer.wait(finish)
+	cancel()
+	x.cutOff()
+	giveUp, cancel := context.WithTimeout(ctx, whole/4)
+	defer cancel()
+	x.sequencer.wait(giveUp)
+}

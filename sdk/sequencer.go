@@ -1,0 +1,336 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"mpush/sdk/pluginpb"
+)
+
+// sequencer keeps one message in flight per receiver. The core leases several
+// ahead (Policy.Prefetch); the sequencer hands out the head of each route's
+// leases and goes on to the next as soon as the head has its outcome, without
+// asking the core.
+//
+// All of its methods may be called from any goroutine. The lock is never held
+// while the plugin's code runs.
+type sequencer struct {
+	egress     Egress     // nil for a Dispatcher
+	dispatcher Dispatcher // nil for an Egress; both nil: takes no messages
+	send       func(*pluginpb.PluginEnvelope)
+	log        *slog.Logger
+	ctx        context.Context // of Deliver calls
+
+	mu       sync.Mutex
+	routes   map[string]*route
+	detached detachments
+	stopping bool
+	running  sync.WaitGroup // Deliver calls
+}
+
+func newSequencer(ctx context.Context, plugin Plugin, log *slog.Logger, send func(*pluginpb.PluginEnvelope)) *sequencer {
+	s := &sequencer{send: send, log: log, ctx: ctx, routes: map[string]*route{}}
+	s.dispatcher, _ = plugin.(Dispatcher)
+	if s.dispatcher == nil {
+		s.egress, _ = plugin.(Egress)
+	}
+	return s
+}
+
+// deliver takes the core's leases on.
+func (s *sequencer) deliver(d *pluginpb.Deliver) {
+	message := newMessage(d.GetMessage())
+	for _, r := range d.GetRoutes() {
+		if s.dispatcher == nil && s.egress == nil {
+			s.send(newOutcome(r.GetReceiver(), r.GetGeneration(), message.MID,
+				outcomeOf(Permanent(errors.New("the plugin takes no messages")))))
+			continue
+		}
+		s.offer(Delivery{
+			Message:    message,
+			Receiver:   r.GetReceiver(),
+			Address:    r.GetAddress(),
+			Generation: r.GetGeneration(),
+			Attempt:    int(r.GetAttempt()),
+			Interval:   time.Duration(r.GetIntervalMs()) * time.Millisecond,
+		})
+	}
+}
+
+func (s *sequencer) offer(d Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.routes[d.Receiver]
+	switch {
+	case s.detached.covers(d.Receiver, d.Generation), r != nil && d.Generation < r.generation:
+		return // stale
+	case r == nil:
+		r = &route{receiver: d.Receiver, generation: d.Generation}
+		s.routes[d.Receiver] = r
+	case d.Generation > r.generation:
+		r.begin(d.Generation)
+	}
+	switch {
+	case r.lately.has(d.Message.MID), r.awaitsRestart(&d):
+	case r.head != nil && r.head.delivery.Message.MID == d.Message.MID:
+		// The core has no outcome yet. A Deliver call still runs and will give
+		// one; a dispatched message is sent again.
+		if s.dispatcher != nil && r.head.dispatched {
+			d.lease = r.head
+			r.head.again = &d
+		}
+	case r.find(d.Message.MID) != nil:
+		// Sent once more, it is the head for the core: what stands before it
+		// here has ended there.
+		if d.Attempt > 0 {
+			r.skipTo(r.find(d.Message.MID))
+		}
+	default:
+		l := &lease{delivery: d, seq: s, route: r}
+		l.delivery.lease = l
+		r.push(l)
+	}
+	s.drive(r)
+}
+
+// drive hands out what is due on r. A Deliver runs in a goroutine, of which
+// there is one per route at most; a Dispatch runs right here. Entered and left
+// with the lock held.
+func (s *sequencer) drive(r *route) {
+	if r.busy {
+		return // whoever hands out on this route goes on with what is due
+	}
+	if s.due(r) == nil {
+		s.tidy(r)
+		return
+	}
+	r.busy = true
+	if s.dispatcher != nil {
+		s.run(r)
+		return
+	}
+	s.running.Go(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.run(r)
+	})
+}
+
+func (s *sequencer) run(r *route) {
+	for l := s.due(r); l != nil; l = s.due(r) {
+		d := &l.delivery
+		if l.again != nil {
+			d, l.again = l.again, nil
+		}
+		l.dispatched = true
+		if s.dispatcher != nil {
+			s.mu.Unlock()
+			s.dispatch(d)
+			s.mu.Lock()
+			continue
+		}
+		ctx, cancel := context.WithCancel(s.ctx)
+		r.cancel = cancel
+		s.mu.Unlock()
+		err := s.call(ctx, d)
+		// A call that was cut off by the plugin's end says nothing about the
+		// message: the core leases it again.
+		cutOff := s.ctx.Err() != nil && err != nil && !errors.Is(err, HandedOff)
+		cancel()
+		if !cutOff {
+			d.Done(err)
+		}
+		s.mu.Lock()
+		r.cancel = nil
+	}
+	r.busy = false
+	s.tidy(r)
+}
+
+// due is the lease to hand out now, nil for none.
+func (s *sequencer) due(r *route) *lease {
+	if s.stopping || r.head == nil || r.head.dispatched && r.head.again == nil {
+		return nil
+	}
+	return r.head
+}
+
+func (s *sequencer) dispatch(d *Delivery) {
+	defer s.recovered(d, func(err error) { d.Done(err) })
+	s.dispatcher.Dispatch(d)
+}
+
+func (s *sequencer) call(ctx context.Context, d *Delivery) (err error) {
+	defer s.recovered(d, func(failure error) { err = failure })
+	return s.egress.Deliver(ctx, d)
+}
+
+func (s *sequencer) recovered(d *Delivery, fail func(error)) {
+	if v := recover(); v != nil {
+		s.log.Error("delivery panicked", "receiver", d.Receiver, "mid", d.Message.MID, "err", v, "stack", string(debug.Stack()))
+		fail(Retry(fmt.Errorf("panic: %v", v)))
+	}
+}
+
+// finish settles a lease and hands out the next. Only the first call does
+// anything.
+func (s *sequencer) finish(l *lease, o outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := l.route
+	acked := o.kind == pluginpb.OutcomeKind_OUTCOME_KIND_ACKED
+	switch l.state {
+	case settled, recalled:
+		return
+	case void:
+		// What the receiver has, it has: the core takes acks of any generation.
+		l.state = settled
+		if acked {
+			s.report(l, o)
+		}
+		return
+	}
+	r.remove(l)
+	l.state = settled
+	s.report(l, o)
+	switch o.kind {
+	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED, pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:
+		s.noteAcked(r, l.delivery.Message.MID)
+	case pluginpb.OutcomeKind_OUTCOME_KIND_RETRY:
+		r.restart(l.delivery.Message.MID)
+	case pluginpb.OutcomeKind_OUTCOME_KIND_GONE:
+		r.end()
+	}
+	s.drive(r)
+}
+
+func (s *sequencer) report(l *lease, o outcome) {
+	s.send(newOutcome(l.delivery.Receiver, l.delivery.Generation, l.delivery.Message.MID, o))
+}
+
+// acked notes a receiver's own ack. It reports whether the message was with
+// this plugin; an ack of anything else is the core's to judge.
+func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.routes[receiver]
+	if r == nil || r.generation != generation {
+		return false
+	}
+	l := r.find(mid)
+	if l == nil {
+		return false
+	}
+	r.remove(l)
+	s.noteAcked(r, mid)
+	l.state = settled
+	s.report(l, outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED})
+	s.drive(r)
+	return true
+}
+
+// noteAcked remembers an ack, in case the core resends before it hears of it. An Egress has no use for it: it gives
+// an outcome to each delivery by itself.
+func (s *sequencer) noteAcked(r *route, mid int64) {
+	if s.dispatcher != nil {
+		r.lately.add(mid)
+	}
+}
+
+// recall drops one lease without an outcome.
+func (s *sequencer) recall(receiver string, generation uint64, mid int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.routes[receiver]
+	if r == nil || r.generation != generation {
+		return
+	}
+	l := r.find(mid)
+	if l == nil {
+		return
+	}
+	if l == r.head && l.dispatched && r.cancel != nil {
+		r.cancel()
+	}
+	r.remove(l)
+	l.state = recalled
+	s.drive(r)
+}
+
+// attach begins a generation that the core has granted.
+func (s *sequencer) attach(receiver string, generation uint64, policy Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.routes[receiver]
+	if r == nil {
+		r = &route{receiver: receiver}
+		s.routes[receiver] = r
+	} else {
+		r.begin(generation)
+	}
+	r.generation = generation
+	r.attached = true
+	r.resends = policy.Prefetch > 1 && policy.Resend > 0
+}
+
+// detach ends a generation from the plugin's side. What the core has leased for
+// it meanwhile is skipped when it arrives. It reports whether the core must
+// hear of it.
+func (s *sequencer) detach(receiver string, generation uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.detached.add(receiver, generation) {
+		return false
+	}
+	s.end(receiver, generation)
+	return true
+}
+
+// evict ends a generation from the core's side.
+func (s *sequencer) evict(receiver string, generation uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(receiver, generation)
+}
+
+func (s *sequencer) end(receiver string, generation uint64) {
+	r := s.routes[receiver]
+	if r == nil || r.generation > generation {
+		return
+	}
+	r.end()
+	s.tidy(r)
+}
+
+// tidy forgets a route that holds nothing.
+func (s *sequencer) tidy(r *route) {
+	if !r.attached && !r.busy && r.head == nil && r.lately.empty() && s.routes[r.receiver] == r {
+		delete(s.routes, r.receiver)
+	}
+}
+
+// stop hands out nothing more. What is in flight may still have an outcome.
+func (s *sequencer) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+}
+
+// wait returns when no Deliver call runs, or ctx has ended. It is for after
+// stop.
+func (s *sequencer) wait(ctx context.Context) {
+	idle := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}

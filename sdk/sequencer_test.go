@@ -1,0 +1,407 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mpush/sdk/pluginpb"
+)
+
+const (
+	acked     = pluginpb.OutcomeKind_OUTCOME_KIND_ACKED
+	handedOff = pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF
+	retry     = pluginpb.OutcomeKind_OUTCOME_KIND_RETRY
+	rejected  = pluginpb.OutcomeKind_OUTCOME_KIND_REJECTED
+	gone      = pluginpb.OutcomeKind_OUTCOME_KIND_GONE
+)
+
+// recorder is a Dispatcher that remembers what it was given, and the core's end
+// of the outbox.
+type recorder struct {
+	mu         sync.Mutex
+	dispatched []*Delivery
+	outcomes   []*pluginpb.Outcome
+	onDispatch func(*Delivery)
+}
+
+func (*recorder) Describe() Manifest           { return Manifest{Name: "recorder"} }
+func (*recorder) Evict(string, uint64, string) {}
+
+func (r *recorder) Dispatch(d *Delivery) {
+	r.mu.Lock()
+	r.dispatched = append(r.dispatched, d)
+	r.mu.Unlock()
+	if r.onDispatch != nil {
+		r.onDispatch(d)
+	}
+}
+
+func (r *recorder) send(e *pluginpb.PluginEnvelope) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes = append(r.outcomes, e.GetOutcome())
+}
+
+// expect compares and forgets what was dispatched ("1 2") and reported
+// ("1:ACKED").
+func (r *recorder) expect(t *testing.T, dispatched, outcomes string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var gotDispatched, gotOutcomes []string
+	for _, d := range r.dispatched {
+		gotDispatched = append(gotDispatched, fmt.Sprint(d.Message.MID))
+	}
+	for _, o := range r.outcomes {
+		gotOutcomes = append(gotOutcomes, fmt.Sprint(o.GetMid(), ":", strings.TrimPrefix(o.GetKind().String(), "OUTCOME_KIND_")))
+	}
+	if got := strings.Join(gotDispatched, " "); got != dispatched {
+		t.Errorf("dispatched %q, want %q", got, dispatched)
+	}
+	if got := strings.Join(gotOutcomes, " "); got != outcomes {
+		t.Errorf("outcomes %q, want %q", got, outcomes)
+	}
+	r.dispatched, r.outcomes = nil, nil
+}
+
+func (r *recorder) last() *Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dispatched[len(r.dispatched)-1]
+}
+
+func newRecorder(t *testing.T) (*recorder, *sequencer) {
+	r := &recorder{}
+	return r, newSequencer(t.Context(), r, slog.New(slog.DiscardHandler), r.send)
+}
+
+func leaseOf(receiver string, generation uint64, mid int64, attempt uint32) *pluginpb.Deliver {
+	return &pluginpb.Deliver{
+		Message: &pluginpb.Message{Mid: mid},
+		Routes:  []*pluginpb.DeliverRoute{{Receiver: receiver, Generation: generation, Attempt: attempt, IntervalMs: 3000}},
+	}
+}
+
+func (s *sequencer) lease(generation uint64, mids ...int64) {
+	for _, mid := range mids {
+		s.deliver(leaseOf("phone", generation, mid, 0))
+	}
+}
+
+func (s *sequencer) resend(generation uint64, mid int64) {
+	s.deliver(leaseOf("phone", generation, mid, 1))
+}
+
+func TestOneMessageIsInFlightPerReceiver(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+	s.lease(1, 10, 11, 12)
+	s.deliver(leaseOf("tablet", 2, 10, 0))
+	r.expect(t, "10 10", "")
+	if !s.acked("phone", 1, 10) {
+		t.Error("the ack of the head is not known")
+	}
+	r.expect(t, "11", "10:ACKED")
+	r.dispatched = nil
+	s.routes["phone"].head.delivery.Done(HandedOff)
+	r.expect(t, "12", "11:HANDED_OFF")
+}
+
+func TestOutcomesReachTheCore(t *testing.T) {
+	long := strings.Repeat("ä", maxErrorBytes)
+	for _, test := range []struct {
+		err   error
+		kind  pluginpb.OutcomeKind
+		after uint32
+		text  string
+	}{
+		{nil, acked, 0, ""},
+		{HandedOff, handedOff, 0, ""},
+		{fmt.Errorf("by way of: %w", HandedOff), handedOff, 0, ""},
+		{errors.New("no route"), retry, 0, "no route"},
+		{Retry(errors.New("busy")), retry, 0, "busy"},
+		{RetryAfter(1500*time.Microsecond, errors.New("busy")), retry, 2, "busy"},
+		{RetryAfter(-1, errors.New("busy")), retry, 0, "busy"},
+		{RetryAfter(1<<62, errors.New("busy")), retry, 1<<32 - 1, "busy"},
+		{Permanent(errors.New("never")), rejected, 0, "never"},
+		{fmt.Errorf("post: %w", Gone(errors.New("404"))), gone, 0, "post: 404"},
+		{errors.New(long), retry, 0, long[:maxErrorBytes]},
+		{errors.New("x" + long), retry, 0, ("x" + long)[:maxErrorBytes-1]},
+		{errors.New("a\xffb"), retry, 0, "a\uFFFDb"},
+	} {
+		r, s := newRecorder(t)
+		s.lease(1, 10)
+		r.last().Done(test.err)
+		got := r.outcomes[0]
+		if got.GetKind() != test.kind || got.GetRetryAfterMs() != test.after || got.GetError() != test.text {
+			t.Errorf("%v: got %v", test.err, got)
+		}
+		if got.GetReceiver() != "phone" || got.GetGeneration() != 1 || got.GetMid() != 10 {
+			t.Errorf("%v: outcome of %v", test.err, got)
+		}
+	}
+}
+
+func TestOnlyTheFirstDoneCounts(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	first := r.last()
+	first.Done(nil)
+	first.Done(errors.New("late"))
+	first.Done(nil)
+	r.expect(t, "10 11", "10:ACKED")
+	(&Delivery{}).Done(nil) // made by hand, in a plugin's own test
+}
+
+func TestResendOfTheHeadIsDispatchedAgain(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	first := r.last()
+	s.resend(1, 10)
+	if again := r.last(); again == first || again.Attempt != 1 || first.Attempt != 0 {
+		t.Errorf("attempts %d and %d", first.Attempt, again.Attempt)
+	}
+	r.expect(t, "10 10", "")
+	first.Done(nil)
+	r.expect(t, "11", "10:ACKED")
+}
+
+func TestResendThatCrossesTheAckIsSkipped(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	r.last().Done(nil)
+	s.resend(1, 10)
+	r.expect(t, "10 11", "10:ACKED")
+	r2, s2 := newRecorder(t)
+	for mid := range int64(2 * maxRecent) {
+		s2.lease(1, mid)
+		s2.acked("phone", 1, mid)
+	}
+	r2.dispatched = nil
+	for mid := range int64(maxRecent) {
+		s2.resend(1, maxRecent+mid)
+	}
+	if len(r2.dispatched) != 0 {
+		t.Errorf("%d of the last %d were dispatched again", len(r2.dispatched), maxRecent)
+	}
+}
+
+func TestResendOfALaterLeaseMakesItTheHead(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11, 12)
+	skipped := r.last()
+	s.lease(1, 12) // says nothing new
+	s.resend(1, 12)
+	r.expect(t, "10 12", "")
+	skipped.Done(errors.New("void"))
+	r.expect(t, "", "")
+	s.acked("phone", 1, 12)
+	s.lease(1, 13)
+	r.expect(t, "13", "12:ACKED")
+}
+
+func TestRecallPassesOnWithoutAnOutcome(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11, 12, 13)
+	first := r.last()
+	s.recall("phone", 1, 12) // not sent yet
+	s.recall("phone", 1, 10) // in flight
+	s.recall("phone", 1, 99) // unknown
+	s.recall("phone", 0, 11) // stale
+	s.recall("tablet", 1, 11)
+	r.expect(t, "10 11", "")
+	first.Done(nil)
+	r.expect(t, "", "")
+	s.acked("phone", 1, 11)
+	r.expect(t, "13", "11:ACKED")
+}
+
+func TestRetryDropsLaterLeases(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+	s.lease(1, 10, 11)
+	r.last().Done(errors.New("busy"))
+	s.lease(1, 12) // leased before the core heard of it
+	r.expect(t, "10", "10:RETRY")
+	s.resend(1, 10)
+	s.lease(1, 11, 12)
+	r.expect(t, "10", "")
+	for mid := int64(10); mid < 13; mid++ {
+		s.acked("phone", 1, mid)
+	}
+	r.expect(t, "11 12", "10:ACKED 11:ACKED 12:ACKED")
+}
+
+func TestAfterARetryDroppedLeasesMayComeFirst(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+	s.lease(1, 10, 11)
+	r.last().Done(errors.New("busy"))
+	s.lease(1, 11, 12) // 10 has ended on another route meanwhile
+	r.expect(t, "10 11", "10:RETRY")
+}
+
+func TestWithoutPrefetchNothingIsHeldBackAfterARetry(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Resend: time.Second})
+	s.lease(1, 10)
+	r.last().Done(errors.New("busy"))
+	s.lease(1, 11)
+	r.expect(t, "10 11", "10:RETRY")
+}
+
+func TestNewGenerationVoidsTheOldOne(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8})
+	s.lease(1, 10, 11)
+	old := r.last()
+	s.attach("phone", 2, Policy{Prefetch: 8})
+	s.lease(1, 12) // stale
+	r.expect(t, "10", "")
+	s.evict("phone", 1) // of the old one
+	s.lease(2, 10, 11)
+	r.expect(t, "10", "")
+	old.Done(errors.New("socket closed"))
+	r.expect(t, "", "")
+	s.acked("phone", 2, 10)
+	r.expect(t, "11", "10:ACKED")
+	s.lease(3, 11) // newer, without an attach
+	r.expect(t, "11", "")
+}
+
+func TestLateAckOfAnOldGenerationIsReported(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	old := r.last()
+	s.lease(2, 10)
+	r.expect(t, "10 10", "")
+	old.Done(nil)
+	old.Done(nil)
+	r.expect(t, "", "10:ACKED")
+	if s.acked("phone", 1, 10) {
+		t.Error("an ack of an old generation settled the new one's lease")
+	}
+}
+
+func TestEvictVoids(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8})
+	s.lease(1, 10, 11)
+	d := r.last()
+	s.evict("phone", 1)
+	d.Done(errors.New("closed"))
+	r.expect(t, "10", "")
+	if len(s.routes) != 0 {
+		t.Error("the route is still known")
+	}
+}
+
+func TestLeasesForADetachedConnectionAreSkipped(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8})
+	if !s.detach("phone", 1) || s.detach("phone", 1) {
+		t.Error("a detach is news once")
+	}
+	s.lease(1, 10)
+	r.expect(t, "", "")
+	s.attach("phone", 3, Policy{Prefetch: 8})
+	s.detach("phone", 2) // an old socket's close
+	s.lease(3, 10)
+	r.expect(t, "10", "")
+}
+
+func TestDetachmentsAreBounded(t *testing.T) {
+	var d detachments
+	for i := range 3 * maxDetachments {
+		if !d.add(fmt.Sprint(i%(2*maxDetachments)), uint64(i+1)) {
+			t.Fatalf("%d is no news", i)
+		}
+	}
+	if len(d.generations) != maxDetachments || len(d.order) != maxDetachments {
+		t.Errorf("%d generations, %d in order", len(d.generations), len(d.order))
+	}
+	if !d.covers("0", 2*maxDetachments+1) || d.covers("0", 2*maxDetachments+2) || d.covers(fmt.Sprint(maxDetachments), 1) {
+		t.Error("the newest are not the ones that are kept")
+	}
+}
+
+func TestAckOfALaterLeaseTakesItOut(t *testing.T) {
+	r, s := newRecorder(t)
+	s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+	s.lease(1, 10, 11, 12)
+	if !s.acked("phone", 1, 11) {
+		t.Error("the ack is not known")
+	}
+	s.acked("phone", 1, 10)
+	r.expect(t, "10 12", "11:ACKED 10:ACKED")
+	if s.acked("phone", 1, 5) || s.acked("tablet", 1, 12) {
+		t.Error("an ack of something else is known")
+	}
+}
+
+func TestDispatchMayFinishAtOnce(t *testing.T) {
+	r, s := newRecorder(t)
+	hold := true
+	r.onDispatch = func(d *Delivery) {
+		if !hold {
+			d.Done(nil)
+		}
+	}
+	mids := make([]int64, 200)
+	for i := range mids {
+		mids[i] = int64(i + 1)
+	}
+	s.lease(1, mids...)
+	hold = false
+	s.acked("phone", 1, 1)
+	var got []int64
+	for _, d := range r.dispatched {
+		got = append(got, d.Message.MID)
+	}
+	if !slices.Equal(got, mids) || len(r.outcomes) != len(mids) {
+		t.Errorf("dispatched %v, %d outcomes", got, len(r.outcomes))
+	}
+}
+
+func TestPanicInDispatchIsARetry(t *testing.T) {
+	r, s := newRecorder(t)
+	r.onDispatch = func(*Delivery) { panic("boom") }
+	s.lease(1, 10)
+	if got := r.outcomes[0].GetError(); got != "panic: boom" {
+		t.Errorf("error %q", got)
+	}
+	r.expect(t, "10", "10:RETRY")
+}
+
+func TestGoneEndsTheRoute(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	r.last().Done(Gone(errors.New("410")))
+	r.expect(t, "10", "10:GONE")
+	if len(s.routes) != 0 {
+		t.Error("the route is still known")
+	}
+}
+
+func TestStoppedSequencerHandsOutNothing(t *testing.T) {
+	r, s := newRecorder(t)
+	s.lease(1, 10, 11)
+	s.stop()
+	r.last().Done(nil)
+	s.deliver(leaseOf("tablet", 1, 10, 0))
+	r.expect(t, "10", "10:ACKED")
+}
+
+func TestPluginWithoutEgressRejects(t *testing.T) {
+	r := &recorder{}
+	s := newSequencer(context.Background(), struct{ Plugin }{r}, slog.New(slog.DiscardHandler), r.send)
+	s.lease(1, 10)
+	r.expect(t, "", "10:REJECTED")
+}

@@ -1,0 +1,137 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"mpush/sdk/pluginpb"
+)
+
+const (
+	maxReceiveBytes = 8 << 20
+	windowBytes     = 1 << 20
+	// politeness is how long a plugin that was told to stop waits for its
+	// core's goodbye after the stream has ended.
+	politeness = 2 * time.Second
+)
+
+// Serve makes the process a channel plugin. It never returns: the process ends
+// when its core has stopped it, and at once when the core is gone, which shows
+// by the end of stdin or of the stream. main calls it first and does nothing
+// else.
+//
+// Logs go through log/slog, whose default becomes JSON lines on stderr, where
+// the core reads them. Whatever is printed on stdout goes there too. Interrupts
+// and SIGTERM are ignored: the core says when to stop.
+func Serve(p Plugin) {
+	if os.Getenv(pluginpb.CookieKey) != pluginpb.CookieValue {
+		m := p.Describe()
+		fmt.Fprintf(os.Stderr, "this is an mpush channel plugin (%s %s); it is not run by hand: name it in the \"plugins\" section of mpush's config.json\n", m.Name, m.Version)
+		os.Exit(1)
+	}
+	stderr := os.Stderr
+	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, nil)))
+	if err := divertStdout(); err != nil {
+		slog.Error("stdout can not be diverted", "err", err)
+		os.Exit(1)
+	}
+	ignoreSignals()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+
+	s := newServer(p)
+	orphaned := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(orphaned)
+		s.coreGone()
+	}()
+	go func() {
+		<-s.ended
+		if s.wasAsked() {
+			select {
+			case <-orphaned:
+			case <-time.After(politeness):
+			}
+		}
+		os.Exit(0)
+	}()
+	if !serveGoPlugin(s, stderr) {
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// ignoreSignals lets the signals of a terminal or a service manager pass. They
+// are caught rather than ignored, since processes that the plugin starts would
+// inherit that. SIGPIPE comes when the core is gone and its end of stderr with
+// it: stopping must still go its way.
+func ignoreSignals() {
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+}
+
+// serveGoPlugin does the handshake and serves until the core shuts it down. It
+// reports false if it never came to that.
+func serveGoPlugin(s *server, stderr *os.File) (served bool) {
+	var restore sync.Once
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  pluginpb.ProtocolVersion,
+			MagicCookieKey:   pluginpb.CookieKey,
+			MagicCookieValue: pluginpb.CookieValue,
+		},
+		Plugins: plugin.PluginSet{pluginpb.PluginName: &goPlugin{server: s}},
+		Logger: hclog.New(&hclog.LoggerOptions{
+			Output:      slog.NewLogLogger(slog.Default().Handler(), slog.LevelError).Writer(),
+			Level:       hclog.Error,
+			DisableTime: true,
+		}),
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			served = true
+			return grpc.NewServer(append(options,
+				grpc.MaxRecvMsgSize(maxReceiveBytes),
+				grpc.InitialWindowSize(windowBytes),
+				grpc.InitialConnWindowSize(windowBytes),
+				grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+				grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+					// go-plugin has put pipes in their place after the
+					// handshake, which block when nobody asks for them.
+					restore.Do(func() { os.Stdout, os.Stderr = stderr, stderr })
+					return handler(ctx, req)
+				}),
+			)...)
+		},
+	})
+	return served
+}
+
+// goPlugin is the server as go-plugin wants it.
+type goPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	server *server
+}
+
+var _ plugin.GRPCPlugin = (*goPlugin)(nil)
+
+func (g *goPlugin) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
+	pluginpb.RegisterPluginServer(server, g.server)
+	return nil
+}
+
+func (g *goPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("a plugin is no client")
+}
