@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,6 +55,7 @@ func Serve(p Plugin) {
 	}
 
 	s := newServer(p)
+	var serving atomic.Pointer[grpc.Server]
 	orphaned := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -68,10 +70,15 @@ func Serve(p Plugin) {
 			case <-time.After(politeness):
 			}
 		}
-		os.Exit(0)
+		g := serving.Load()
+		if g == nil {
+			os.Exit(0)
+		}
+		g.Stop() // removes the socket, and go-plugin comes back below
 	}()
-	if !serveGoPlugin(s, stderr) {
-		os.Exit(1)
+	serveGoPlugin(s, stderr, &serving)
+	if serving.Load() == nil {
+		os.Exit(1) // it has logged why it could not begin
 	}
 	os.Exit(0)
 }
@@ -84,9 +91,9 @@ func ignoreSignals() {
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 }
 
-// serveGoPlugin does the handshake and serves until the core shuts it down. It
-// reports false if it never came to that.
-func serveGoPlugin(s *server, stderr *os.File) (served bool) {
+// serveGoPlugin does the handshake and serves until the core shuts it down or
+// the gRPC server, which it leaves in serving, is stopped.
+func serveGoPlugin(s *server, stderr *os.File, serving *atomic.Pointer[grpc.Server]) {
 	var restore sync.Once
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -101,8 +108,7 @@ func serveGoPlugin(s *server, stderr *os.File) (served bool) {
 			DisableTime: true,
 		}),
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			served = true
-			return grpc.NewServer(append(options,
+			g := grpc.NewServer(append(options,
 				grpc.MaxRecvMsgSize(maxReceiveBytes),
 				grpc.InitialWindowSize(windowBytes),
 				grpc.InitialConnWindowSize(windowBytes),
@@ -114,9 +120,10 @@ func serveGoPlugin(s *server, stderr *os.File) (served bool) {
 					return handler(ctx, req)
 				}),
 			)...)
+			serving.Store(g)
+			return g
 		},
 	})
-	return served
 }
 
 // goPlugin is the server as go-plugin wants it.

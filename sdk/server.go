@@ -87,7 +87,9 @@ func (s *server) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) 
 	}
 	s.mu.Lock()
 	again := s.config != nil
-	s.config = config
+	if !again {
+		s.config = config
+	}
 	s.mu.Unlock()
 	if again {
 		return nil, status.Error(codes.FailedPrecondition, "configured before")
@@ -122,7 +124,7 @@ func (s *server) Start(ctx context.Context, _ *pluginpb.StartRequest) (*pluginpb
 	s.mu.Lock()
 	x := s.exchange
 	refused := x == nil || s.started || s.draining
-	s.started = true
+	s.started = s.started || !refused
 	s.mu.Unlock()
 	if refused {
 		return nil, status.Error(codes.FailedPrecondition, "started once, while the stream is open")

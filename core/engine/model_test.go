@@ -539,7 +539,7 @@ func (w *world) quiesce() {
 		w.attach(n)
 	}
 	for range 10_000 {
-		if len(w.jobs) > 0 {
+		if len(w.jobs)+len(w.kept) > 0 {
 			w.workTracked(len(w.jobs))
 			continue
 		}

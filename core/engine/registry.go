@@ -132,11 +132,14 @@ func (p *pendingAttach) resume(e *Engine, err error) {
 func (e *Engine) saved(p pending, rt *route, link LinkID, request RequestID, err error) bool {
 	r := rt.receiver
 	r.saving--
+	if err == nil && !rt.unsaved && !r.unsaved {
+		rt.durable, r.durable = true, true
+	}
+	defer e.tidy(r)
 	switch {
 	case err != nil:
 		rt.unsaved, r.unsaved = true, true
 		e.refuse(link, request, Unavailable, "the receiver could not be stored: "+err.Error())
-		e.withdraw(rt)
 		return false
 	case r.gone || r.forgetting || r.route(rt.channel) != rt:
 		e.refuse(link, request, Unavailable, "the receiver was changed meanwhile")
@@ -147,17 +150,16 @@ func (e *Engine) saved(p pending, rt *route, link LinkID, request RequestID, err
 		e.write(p, &record.SaveReceiver{Receiver: r.record()}, &record.SaveRoute{Route: rt.record()})
 		return false
 	}
-	rt.durable, r.durable = true, true
 	return true
 }
 
-// withdraw takes back what was never on disk, once nobody waits for it.
-func (e *Engine) withdraw(rt *route) {
-	r := rt.receiver
-	if r.saving > 0 || rt.durable {
+// tidy takes back what never came to disk, once nothing of the receiver is on
+// its way there.
+func (e *Engine) tidy(r *receiver) {
+	if r.saving > 0 || r.gone {
 		return
 	}
-	r.routes = slices.DeleteFunc(r.routes, func(other *route) bool { return other == rt })
+	r.routes = slices.DeleteFunc(r.routes, func(rt *route) bool { return !rt.durable })
 	if !r.durable && len(r.routes) == 0 {
 		r.gone = true
 		e.leave(r)
@@ -266,10 +268,10 @@ func (p *pendingDeclare) resume(e *Engine, err error) {
 		rt.receiver.saving--
 		if err != nil {
 			rt.unsaved, rt.receiver.unsaved = true, true
-			e.withdraw(rt)
 		} else {
 			rt.durable, rt.receiver.durable = true, true
 		}
+		e.tidy(rt.receiver)
 	}
 	switch {
 	case err != nil:

@@ -231,39 +231,6 @@ func TestPruningLowersNothing(t *testing.T) {
 	}
 }
 
-// The ends of the queues are written down now and then only, and the rest is
-// counted at open.
-func TestEndsOfQueuesSurviveACrash(t *testing.T) {
-	const receivers, rounds, most = 2000, 12, 16384
-	f := make(files)
-	s := f.open(t)
-	var names []string
-	var ops []record.Op
-	for i := range receivers {
-		names = append(names, fmt.Sprint("r", i))
-		ops = append(ops, known(names[i]))
-	}
-	mustCommit(t, s, ops...)
-	for round := range rounds {
-		mustCommit(t, s, put(message.MID(round+1), names...))
-	}
-	var folded int
-	if err := raw(t, f[s]).QueryRow(`SELECT value FROM meta WHERE key = 'tails_mid'`).Scan(&folded); err != nil {
-		t.Fatal(err)
-	}
-	if folded == 0 || folded == rounds || (rounds-folded)*receivers > most {
-		t.Fatalf("written down up to %d of %d: the test wants a part", folded, rounds)
-	}
-	for range 2 {
-		for _, r := range mustLoad(t, s).Receivers {
-			if r.Seq != rounds || r.Bytes != 4*rounds {
-				t.Fatalf("%s ends at %d with %d bytes, want %d and %d", r.Name, r.Seq, r.Bytes, rounds, 4*rounds)
-			}
-		}
-		s = f.crash(t, s)
-	}
-}
-
 // A crash in the middle of a commit leaves all of it or nothing, whatever part
 // of the log reached the disk.
 func TestTornCommitIsAllOrNothing(t *testing.T) {

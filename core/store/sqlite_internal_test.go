@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,6 +139,75 @@ func TestFailedTransactionLeavesNoTraceInMemory(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The ends of the queues are written down now and then only, and the rest is
+// counted at open.
+func TestEndsOfQueuesAreCountedFromTheLastFold(t *testing.T) {
+	s := openTest(t)
+	names := []string{"a", "b", "c"}
+	for _, name := range names {
+		if err := s.Commit(context.Background(), []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: name}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var mid message.MID
+	puts := func(n int, receivers ...string) {
+		t.Helper()
+		for range n {
+			mid++
+			p := &record.Put{Message: &message.Message{MID: mid, Text: "text"}, Receivers: receivers}
+			if err := s.Commit(context.Background(), []record.Op{p}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check := func(folded message.MID, unfolded int, ends string) {
+		t.Helper()
+		// What a crash leaves at this moment, in a file of its own.
+		path := filepath.Join(t.TempDir(), "mpush.db")
+		for _, suffix := range []string{"", "-wal"} {
+			b, err := os.ReadFile(s.path + suffix)
+			if err == nil {
+				err = os.WriteFile(path+suffix, b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		crashed, err := OpenSQLite(context.Background(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer crashed.Close()
+		withWriter(t, crashed, func(w *writer) error {
+			at, err := w.integer(`SELECT value FROM meta WHERE key = 'tails_mid'`)
+			if message.MID(at) != folded || w.tails.unfolded != unfolded {
+				t.Errorf("folded up to %d with %d beyond, want %d with %d", at, w.tails.unfolded, folded, unfolded)
+			}
+			return err
+		})
+		got := ""
+		reg, err := crashed.Load(context.Background())
+		for _, r := range reg.Receivers {
+			got += fmt.Sprintf("%s %d %d; ", r.Name, r.Seq, r.Bytes)
+		}
+		if err != nil || got != ends || reg.LastMID != mid {
+			t.Errorf("got %s last %d, %v; want %s last %d", got, reg.LastMID, err, ends, mid)
+		}
+	}
+	puts(2, "a", "b")
+	check(0, 4, "a 2 8; b 2 8; c 0 0; ")
+	withWriter(t, s, func(w *writer) error { w.tails.unfolded = foldEvery - 1; return nil })
+	puts(1, "a")
+	check(3, 0, "a 3 12; b 2 8; c 0 0; ")
+	puts(3, "a", "c")
+	check(3, 6, "a 6 24; b 2 8; c 3 12; ")
+	withWriter(t, s, func(w *writer) error { w.tails.unfolded = foldEvery - 1; return nil })
+	puts(1, "ghost")
+	check(3, 6, "a 6 24; b 2 8; c 3 12; ")
+	puts(1, "b")
+	check(8, 0, "a 6 24; b 3 12; c 3 12; ")
 }
 
 func TestClassesOfErrors(t *testing.T) {

@@ -42,9 +42,9 @@ type undo struct {
 	old  tail
 }
 
-// foldEvery bounds what is counted at open to some 10 ms. A fold costs about
+// foldEvery bounds what is counted at open to some 40 ms. A fold costs about
 // 2 µs a receiver that got something since the last.
-const foldEvery = 16384
+const foldEvery = 65536
 
 // load reads the ends from the file.
 func (t *tails) load(c *conn) error {

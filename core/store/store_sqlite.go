@@ -183,7 +183,10 @@ func (s *SQLite) Close() error {
 	}
 	close(s.reading)
 	if w.broken == nil {
-		errs = append(errs, w.transaction(func() error { return w.tails.fold(w.conn) }))
+		// It only makes the next open quicker: a full disk is no fault here.
+		if err := w.transaction(func() error { return w.tails.fold(w.conn) }); !errors.Is(err, ErrFull) {
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, w.close())
 	if err := errors.Join(errs...); err != nil {

@@ -41,7 +41,7 @@ func playCore() {
 	for _, vice := range []string{"", endsByStdin, ignoresStdin} {
 		specs = append(specs, Spec{
 			Channel: "channel-" + vice, Command: selfExecutable, Args: []string{"an argument"},
-			Env: []string{roleKey + "=plugin", viceKey + "=" + vice},
+			Env: pluginEnv(vice),
 		})
 	}
 	if err := s.Start(context.Background(), specs); err != nil {

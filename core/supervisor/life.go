@@ -69,8 +69,11 @@ func (l *life) prepare() error {
 			s.Name, s.Version = clip(manifest.GetName()), clip(manifest.GetVersion())
 		})
 	}
-	if err != nil {
+	if status.Code(err) == codes.Unavailable {
 		return l.explain(err)
+	}
+	if err != nil {
+		return err
 	}
 	if len(configuration) > 0 {
 		l.opts.Handler.Diagnosed(l.spec.Channel, configuration)
@@ -103,8 +106,10 @@ func (l *life) start() error {
 	defer cancel()
 	response, err := l.inst.rpc().Start(ctx, &pluginpb.StartRequest{})
 	switch {
+	case status.Code(err) == codes.Unavailable:
+		return l.explain(err)
 	case err != nil:
-		return l.explain(callError("start", l.opts.Timeouts.Start, err))
+		return callError("start", l.opts.Timeouts.Start, err)
 	case response.GetCannotListen():
 		reason := clip(response.GetError())
 		if reason == "" {
@@ -203,9 +208,6 @@ func (l *life) until(event <-chan struct{}, limit time.Duration, what string) er
 // explain prefers the death of the process to the broken connection that it
 // caused.
 func (l *life) explain(err error) error {
-	if l.asked.Err() != nil || endsIn(err) != "" {
-		return err
-	}
 	if l.await(l.asked, l.inst.exited(), exitGrace) {
 		return l.inst.exitError()
 	}

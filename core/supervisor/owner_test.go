@@ -208,7 +208,13 @@ func spec(t *testing.T, channel, vice string, env ...string) Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Spec{Channel: channel, Command: self, Env: append([]string{roleKey + "=plugin", viceKey + "=" + vice}, env...)}
+	return Spec{Channel: channel, Command: self, Env: append(pluginEnv(vice), env...)}
+}
+
+// pluginEnv makes the test binary a plugin with a vice. The race detector's
+// pause at exit is left out.
+func pluginEnv(vice string) []string {
+	return []string{roleKey + "=plugin", viceKey + "=" + vice, "GORACE=atexit_sleep_ms=0"}
 }
 
 // shortDir is a directory whose path leaves room for a socket's.

@@ -101,8 +101,8 @@ func checkObject(b []byte, i, depth int) (int, error) {
 		if i >= len(b) || b[i] != '"' {
 			return i, syntaxError(b, i)
 		}
-		i, err := checkString(b, i)
-		if err != nil {
+		var err error
+		if i, err = checkString(b, i); err != nil {
 			return i, err
 		}
 		if i = space(b, i); i >= len(b) || b[i] != ':' {
@@ -111,8 +111,8 @@ func checkObject(b []byte, i, depth int) (int, error) {
 		if i, err = checkValue(b, space(b, i+1), depth+1); err != nil {
 			return i, err
 		}
-		i, more, err := checkSeparator(b, i, '}')
-		if !more {
+		var more bool
+		if i, more, err = checkSeparator(b, i, '}'); !more {
 			return i, err
 		}
 	}
@@ -123,12 +123,12 @@ func checkArray(b []byte, i, depth int) (int, error) {
 		return i + 1, nil
 	}
 	for {
-		i, err := checkValue(b, space(b, i), depth+1)
-		if err != nil {
+		var err error
+		if i, err = checkValue(b, space(b, i), depth+1); err != nil {
 			return i, err
 		}
-		i, more, err := checkSeparator(b, i, ']')
-		if !more {
+		var more bool
+		if i, more, err = checkSeparator(b, i, ']'); !more {
 			return i, err
 		}
 	}
