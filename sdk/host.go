@@ -106,7 +106,7 @@ func (x *exchange) Acked(receiver string, generation uint64, mid int64) {
 	// A client can send these as fast as it likes: it waits while the core is
 	// behind. The error is that the core is gone.
 	ack := outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED}
-	_ = x.outbox.put(x.ctx, newOutcome(receiver, generation, mid, ack))
+	_ = x.outbox.put(x.ctx, newOutcome(receiver, generation, mid, ack, true))
 }
 
 func (x *exchange) Confirm(ctx context.Context, c Confirm) error {

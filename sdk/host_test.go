@@ -132,7 +132,7 @@ func TestHostSpeaksForThePlugin(t *testing.T) {
 	}
 	check("delete state", h.SetState(ctx, "a/b", nil))
 	h.Acked("phone", 77, 5)
-	if got := core.Outcome(); got.GetKind() != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED || got.GetGeneration() != 77 || got.GetMid() != 5 {
+	if got := core.Outcome(); got.GetKind() != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED || got.GetGeneration() != 77 || got.GetMid() != 5 || !got.GetLate() {
 		t.Errorf("late ack %v", got)
 	}
 }

@@ -92,7 +92,8 @@ type outcomeEnvelope struct {
 	outcome  pluginpb.Outcome
 }
 
-func newOutcome(receiver string, generation uint64, mid int64, o outcome) *pluginpb.PluginEnvelope {
+// newOutcome makes the envelope. late is for an ack of what is not in flight.
+func newOutcome(receiver string, generation uint64, mid int64, o outcome, late bool) *pluginpb.PluginEnvelope {
 	e := &outcomeEnvelope{}
 	e.outcome.Receiver = receiver
 	e.outcome.Generation = generation
@@ -100,6 +101,7 @@ func newOutcome(receiver string, generation uint64, mid int64, o outcome) *plugi
 	e.outcome.Kind = o.kind
 	e.outcome.RetryAfterMs = milliseconds(o.after)
 	e.outcome.Error = o.text
+	e.outcome.Late = late
 	e.body.Outcome = &e.outcome
 	e.envelope.Body = &e.body
 	return &e.envelope

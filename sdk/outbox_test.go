@@ -15,7 +15,7 @@ import (
 )
 
 func ackOf(mid int64) *pluginpb.PluginEnvelope {
-	return newOutcome("phone", 1, mid, outcome{kind: acked})
+	return newOutcome("phone", 1, mid, outcome{kind: acked}, false)
 }
 
 func stateOf(size int) *pluginpb.PluginEnvelope {
@@ -154,7 +154,7 @@ func TestEnvelopeOverTheFrameLimitIsRefused(t *testing.T) {
 }
 
 func TestSizeOfAnOutcomeIsNoLessThanItIs(t *testing.T) {
-	e := newOutcome(strings.Repeat("r", 256), 1<<63, 1<<62, outcome{kind: gone, after: 1 << 62, text: strings.Repeat("e", maxErrorBytes)})
+	e := newOutcome(strings.Repeat("r", 256), 1<<63, 1<<62, outcome{kind: gone, after: 1 << 62, text: strings.Repeat("e", maxErrorBytes)}, true)
 	frame := &pluginpb.PluginFrame{Envelopes: []*pluginpb.PluginEnvelope{e}}
 	if got, least := sizeOf(e), proto.Size(frame); got < least {
 		t.Errorf("size %d, encoded %d", got, least)

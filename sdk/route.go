@@ -16,9 +16,9 @@ type route struct {
 	busy   bool
 	cancel context.CancelFunc
 
-	lately      recentMIDs // acked
-	restarting  bool       // after a retry, until the core begins anew
-	restartLast int64      // the last message that was dropped by it
+	lately     recentMIDs // acked
+	restarting bool       // after a retry, until the core begins anew
+	retried    int64      // the message that was
 }
 
 func (r *route) push(l *lease) {
@@ -78,7 +78,7 @@ func (r *route) begin(generation uint64) {
 // end leaves nothing to remember.
 func (r *route) end() {
 	r.voidAll()
-	r.attached, r.lately = false, recentMIDs{}
+	r.attached, r.restarting, r.lately = false, false, recentMIDs{}
 }
 
 // skipTo makes l the head.
@@ -92,24 +92,34 @@ func (r *route) skipTo(l *lease) {
 	}
 }
 
-// restart drops the leases behind a message that will be tried again: the core
-// leases them anew.
+// restart follows a message that will be tried again. The leases behind it are
+// void and come anew, but those that the core sends before it hears of this
+// must not overtake it: on a route with leases ahead nothing is handed out
+// until it is clear where the core begins.
 func (r *route) restart(mid int64) {
-	r.restartLast = mid
-	if r.tail != nil {
-		r.restartLast = r.tail.delivery.Message.MID
+	if r.resends {
+		r.restarting, r.retried = true, mid
+		return
 	}
-	r.restarting = r.resends
 	r.voidAll()
 }
 
-// awaitsRestart tells whether d was leased before the core heard of the retry
-// and so comes again behind the message that failed. Should it be wrong, the
-// core's resend brings the message.
-func (r *route) awaitsRestart(d *Delivery) bool {
-	if r.restarting && d.Attempt == 0 && d.Message.MID > r.restartLast {
-		return true
+// resume takes a lease on after restart; found is an earlier one of the same
+// message, or nil.
+func (r *route) resume(l, found *lease) {
+	again := l.delivery.Attempt > 0
+	switch {
+	case found == nil && !again:
+		// Leased before the core heard, or all before it has ended: in both
+		// cases the core sends something again.
+		r.push(l)
+	case found != nil && again:
+		// The head for the core, so what is behind stands.
+		r.restarting = false
+		r.skipTo(found)
+	default:
+		r.restarting = false
+		r.voidAll()
+		r.push(l)
 	}
-	r.restarting = false
-	return false
 }

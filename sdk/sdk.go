@@ -199,6 +199,9 @@ type Policy struct {
 	// Deliver returns HandedOff.
 	Acks bool
 	// Prefetch is how many messages the plugin may hold per receiver; 0 is 1.
+	// More saves the way to the core between two messages. It is for attached
+	// routes with Resend: on others a message that is leased while a Retry is
+	// under way overtakes the one that failed.
 	Prefetch int
 	// Resend delivers an unanswered message again after this; 0 never does.
 	Resend time.Duration

@@ -48,7 +48,7 @@ func (s *sequencer) deliver(d *pluginpb.Deliver) {
 	for _, r := range d.GetRoutes() {
 		if s.dispatcher == nil && s.egress == nil {
 			s.send(newOutcome(r.GetReceiver(), r.GetGeneration(), message.MID,
-				outcomeOf(Permanent(errors.New("the plugin takes no messages")))))
+				outcomeOf(Permanent(errors.New("the plugin takes no messages"))), false))
 			continue
 		}
 		s.offer(Delivery{
@@ -75,27 +75,32 @@ func (s *sequencer) offer(d Delivery) {
 	case d.Generation > r.generation:
 		r.begin(d.Generation)
 	}
+	found := r.find(d.Message.MID)
 	switch {
-	case r.lately.has(d.Message.MID), r.awaitsRestart(&d):
-	case r.head != nil && r.head.delivery.Message.MID == d.Message.MID:
+	case r.lately.has(d.Message.MID):
+	case r.restarting:
+		r.resume(s.newLease(r, d), found)
+	case found == nil:
+		r.push(s.newLease(r, d))
+	case found == r.head:
 		// The core has no outcome yet. A Deliver call still runs and will give
 		// one; a dispatched message is sent again.
-		if s.dispatcher != nil && r.head.dispatched {
-			d.lease = r.head
-			r.head.again = &d
+		if s.dispatcher != nil && found.dispatched {
+			d.lease = found
+			found.again = &d
 		}
-	case r.find(d.Message.MID) != nil:
+	case d.Attempt > 0:
 		// Sent once more, it is the head for the core: what stands before it
 		// here has ended there.
-		if d.Attempt > 0 {
-			r.skipTo(r.find(d.Message.MID))
-		}
-	default:
-		l := &lease{delivery: d, seq: s, route: r}
-		l.delivery.lease = l
-		r.push(l)
+		r.skipTo(found)
 	}
 	s.drive(r)
+}
+
+func (s *sequencer) newLease(r *route, d Delivery) *lease {
+	l := &lease{delivery: d, seq: s, route: r}
+	l.delivery.lease = l
+	return l
 }
 
 // drive hands out what is due on r. A Deliver runs in a goroutine, of which
@@ -154,7 +159,7 @@ func (s *sequencer) run(r *route) {
 
 // due is the lease to hand out now, nil for none.
 func (s *sequencer) due(r *route) *lease {
-	if s.stopping || r.head == nil || r.head.dispatched && r.head.again == nil {
+	if s.stopping || r.restarting || r.head == nil || r.head.dispatched && r.head.again == nil {
 		return nil
 	}
 	return r.head
@@ -191,13 +196,13 @@ func (s *sequencer) finish(l *lease, o outcome) {
 		// What the receiver has, it has: the core takes acks of any generation.
 		l.state = settled
 		if acked {
-			s.report(l, o)
+			s.report(l, o, true)
 		}
 		return
 	}
 	r.remove(l)
 	l.state = settled
-	s.report(l, o)
+	s.report(l, o, false)
 	switch o.kind {
 	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED, pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:
 		s.noteAcked(r, l.delivery.Message.MID)
@@ -209,12 +214,12 @@ func (s *sequencer) finish(l *lease, o outcome) {
 	s.drive(r)
 }
 
-func (s *sequencer) report(l *lease, o outcome) {
-	s.send(newOutcome(l.delivery.Receiver, l.delivery.Generation, l.delivery.Message.MID, o))
+func (s *sequencer) report(l *lease, o outcome, late bool) {
+	s.send(newOutcome(l.delivery.Receiver, l.delivery.Generation, l.delivery.Message.MID, o, late))
 }
 
-// acked notes a receiver's own ack. It reports whether the message was with
-// this plugin; an ack of anything else is the core's to judge.
+// acked notes a receiver's own ack of the message in flight. It reports false
+// for any other, which is for the core to judge.
 func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,14 +227,14 @@ func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
 	if r == nil || r.generation != generation {
 		return false
 	}
-	l := r.find(mid)
-	if l == nil {
+	l := r.head
+	if l == nil || !l.dispatched || l.delivery.Message.MID != mid {
 		return false
 	}
 	r.remove(l)
 	s.noteAcked(r, mid)
 	l.state = settled
-	s.report(l, outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED})
+	s.report(l, outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED}, false)
 	s.drive(r)
 	return true
 }
@@ -248,6 +253,12 @@ func (s *sequencer) recall(receiver string, generation uint64, mid int64) {
 	defer s.mu.Unlock()
 	r := s.routes[receiver]
 	if r == nil || r.generation != generation {
+		return
+	}
+	if r.restarting && mid == r.retried {
+		// The core had not heard of the retry: its later leases stand.
+		r.restarting = false
+		s.drive(r)
 		return
 	}
 	l := r.find(mid)

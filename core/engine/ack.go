@@ -48,8 +48,12 @@ func (e *Engine) outcome(ev *Outcome) {
 	case Retry:
 		e.fail(rt, ev.After, ev.Error)
 	case Gone:
-		it.Error = ev.Error
-		e.dropRoute(rt)
+		if _, busy := e.changing[r.name]; busy {
+			e.fail(rt, 0, ev.Error) // it may be another address by then
+		} else {
+			e.removeRoute(rt)
+			e.write(nil, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
+		}
 	}
 }
 
@@ -67,13 +71,12 @@ func (e *Engine) pass(rt *route) {
 	rt.receiver.release(it)
 }
 
-// dropRoute removes a route for good. What was open for this route alone is
-// done with: a sweep finds it.
-func (e *Engine) dropRoute(rt *route) {
+// removeRoute takes a route out of memory for good. What was open for this route
+// alone is done with: a sweep finds it.
+func (e *Engine) removeRoute(rt *route) {
 	r := rt.receiver
 	e.lowerRoute(rt)
 	r.routes = slices.DeleteFunc(r.routes, func(other *route) bool { return other == rt })
-	e.write(nil, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
 	e.sweep(r, 0)
 }
 

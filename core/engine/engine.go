@@ -27,6 +27,7 @@ type Engine struct {
 	groups    map[string][]*receiver // in the order of joining
 	links     map[LinkID]*link
 	pending   map[uint64]pending // what a token's answer continues
+	changing  map[string][]Event // receivers whose record is being written, with what waits for that
 	lastToken uint64
 	lastGen   uint64
 	timers    timers
@@ -73,12 +74,13 @@ func New(config Config, registry record.Registry) *Engine {
 		groups:    make(map[string][]*receiver),
 		links:     make(map[LinkID]*link),
 		pending:   make(map[uint64]pending),
+		changing:  make(map[string][]Event),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 	}
 	for _, tail := range registry.Receivers {
 		r := &receiver{
 			name: tail.Name, seenAt: tail.SeenAt,
-			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes, estimated: tail.Queued > 0, durable: true,
+			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes, estimated: tail.Queued > 0,
 		}
 		e.receivers[r.name] = r
 		e.join(r, tail.Group)
@@ -87,7 +89,6 @@ func New(config Config, registry record.Registry) *Engine {
 		if r := e.receivers[rec.Receiver]; r != nil {
 			rt := newRoute(r, rec.Channel)
 			rt.kind, rt.address, rt.policy, rt.cursor = rec.Kind, rec.Address, rec.Policy, rec.Cursor
-			rt.durable = true
 			r.routes = append(r.routes, rt)
 		}
 	}
@@ -98,6 +99,11 @@ func New(config Config, registry record.Registry) *Engine {
 // and returns what to do. The slice is valid until the next call.
 func (e *Engine) Step(now int64, event Event) []Effect {
 	e.begin(now)
+	e.dispatch(event)
+	return e.finish()
+}
+
+func (e *Engine) dispatch(event Event) {
 	switch ev := event.(type) {
 	case *Publish:
 		e.publish(ev)
@@ -130,7 +136,6 @@ func (e *Engine) Step(now int64, event Event) []Effect {
 	case *Stopping:
 		e.stop()
 	}
-	return e.finish()
 }
 
 // Advance fires what is due. Call it when NextTimer has passed.

@@ -114,13 +114,11 @@ func (w *world) request() engine.RequestID {
 }
 
 func (w *world) step(event engine.Event) {
-	w.trace(">", event)
 	w.take(slices.Clone(w.e.Step(w.now, event)))
 }
 
 func (w *world) take(effects []engine.Effect) {
 	for _, effect := range effects {
-		w.trace("<", effect)
 		switch ef := effect.(type) {
 		case *engine.Write, *engine.Load, *engine.Find:
 			w.jobs = append(w.jobs, effect)

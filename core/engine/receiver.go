@@ -27,11 +27,7 @@ type receiver struct {
 	// sender. In the order of seq.
 	items []*item
 
-	durable    bool // there is a record on disk
-	unsaved    bool // which is older than this
-	saving     int  // writes of the registry under way
-	forgetting bool // on its way out
-	gone       bool // forgotten; what still refers to it must let go
+	gone bool // forgotten; what still refers to it must let go
 
 	loads int // Loads under way
 	// ended are the items that ended while loads were under way: what those
@@ -53,10 +49,6 @@ func (it *item) sent() bool { return it.SentAt != 0 }
 
 func (it *item) expired(now int64) bool {
 	return it.message.ExpiresAt != 0 && it.message.ExpiresAt <= now
-}
-
-func (r *receiver) record() record.Receiver {
-	return record.Receiver{Name: r.name, Group: r.group, SeenAt: r.seenAt}
 }
 
 func (r *receiver) route(channel string) *route {

@@ -16,8 +16,6 @@ type route struct {
 	kind     record.RouteKind
 	address  []byte
 	policy   record.Policy
-	durable  bool // there is a record on disk
-	unsaved  bool // which is older than this
 
 	up         bool
 	link       LinkID

@@ -26,7 +26,7 @@ func (c *call) packet(p *packet.Packet) {
 	case packet.CmdMessageCallback:
 		c.confirm(p)
 	case packet.CmdUnregister:
-		if c.withSession(p) {
+		if c.admitted() && c.withSession(p) {
 			c.acknowledge("", c.host.Unregister(c.r.Context(), c.credentials))
 		}
 	case cmdTest:

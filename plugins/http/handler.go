@@ -93,21 +93,29 @@ type call struct {
 // get sends what the path and the query say.
 func (c *call) get() {
 	target, ok, err := parseTarget(c.r.RequestURI)
+	if err == nil && !ok {
+		c.fail(nethttp.StatusNotFound, notFound)
+		return
+	}
+	var ps params
+	if err == nil {
+		ps, err = parseParams(c.r.URL.RawQuery)
+	}
+	var s packet.Send
+	if err == nil {
+		s, err = ps.send()
+	}
 	if err != nil {
 		c.fail(nethttp.StatusBadRequest, err.Error())
 		return
 	}
-	if !ok {
-		c.fail(nethttp.StatusNotFound, notFound)
-		return
-	}
-	c.sendParams(target, c.r.URL.RawQuery)
+	c.publish(target.complete(s), "")
 }
 
 const notFound = "no such path: expected /NAME.send or /GROUP.group"
 
-// post reads the body: a packet, or the flat form of a send. With a body the
-// query is not read.
+// post reads the body: a packet, or the flat form of a send. The query counts
+// only if there is no body.
 func (c *call) post() {
 	kind := bodyKind(c.r.Header)
 	if kind == unknownBody && c.r.ContentLength != 0 {
@@ -119,33 +127,31 @@ func (c *call) post() {
 		c.bodyError(err)
 		return
 	}
-	target, isSend, err := parseTarget(c.r.RequestURI)
-	switch {
-	case isSend && err != nil:
-		// A packet would not mind the path, so this is decided below.
-	case isSend && len(body) == 0 && kind != jsonBody:
-		c.sendParams(target, c.r.URL.RawQuery)
+	encoded := string(body)
+	if kind == jsonBody {
+		c.postJSON(body)
 		return
 	}
-	if kind == jsonBody {
-		c.postJSON(target, isSend, err, body)
-	} else {
-		c.postForm(target, isSend, err, string(body))
+	if encoded == "" {
+		encoded = c.r.URL.RawQuery
 	}
+	c.postForm(encoded)
 }
 
-func (c *call) postJSON(target target, isSend bool, targetErr error, body []byte) {
+// postJSON acts on a packet, wherever it was posted, or on the flat form of a
+// send, which needs a path that names somebody.
+func (c *call) postJSON(body []byte) {
 	p, err := packet.Parse(body)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.packet(&p)
 		return
-	case isSend && errors.Is(err, packet.ErrNoCommand):
-		if err = targetErr; err != nil {
-			break
-		}
+	}
+	if target, ok, faulty := parseTarget(c.r.RequestURI); ok && errors.Is(err, packet.ErrNoCommand) {
 		var s packet.Send
 		if s, err = packet.ParseFlat(body); err == nil {
+			err = faulty
+		}
+		if err == nil {
 			c.publish(target.complete(s), "")
 			return
 		}
@@ -153,12 +159,13 @@ func (c *call) postJSON(target target, isSend bool, targetErr error, body []byte
 	c.fail(nethttp.StatusBadRequest, err.Error())
 }
 
-func (c *call) postForm(target target, isSend bool, targetErr error, body string) {
-	if strings.HasPrefix(body, "{") {
+// postForm is postJSON for urlencoded bodies.
+func (c *call) postForm(encoded string) {
+	if strings.HasPrefix(encoded, "{") {
 		c.fail(nethttp.StatusBadRequest, "the body looks like JSON, but its content-type says that it is a form: expected application/json")
 		return
 	}
-	ps, err := parseParams(body)
+	ps, err := parseParams(encoded)
 	if err != nil {
 		c.fail(nethttp.StatusBadRequest, err.Error())
 		return
@@ -171,21 +178,21 @@ func (c *call) postForm(target target, isSend bool, targetErr error, body string
 			return
 		}
 	}
-	if err == nil && !isSend {
-		err = packet.ErrNoCommand
-	}
-	if err == nil {
-		err = targetErr
-	}
+	target, ok, faulty := parseTarget(c.r.RequestURI)
 	var s packet.Send
-	if err == nil {
-		s, err = ps.send()
+	switch {
+	case err != nil:
+	case !ok:
+		err = packet.ErrNoCommand
+	case faulty != nil:
+		err = faulty
+	default:
+		if s, err = ps.send(); err == nil {
+			c.publish(target.complete(s), "")
+			return
+		}
 	}
-	if err != nil {
-		c.fail(nethttp.StatusBadRequest, err.Error())
-		return
-	}
-	c.publish(target.complete(s), "")
+	c.fail(nethttp.StatusBadRequest, err.Error())
 }
 
 func formPacket(ps params, cmd string) (packet.Packet, error) {
@@ -198,19 +205,6 @@ func formPacket(ps params, cmd string) (packet.Packet, error) {
 		return packet.Packet{}, err
 	}
 	return packet.ParseForm(cmd, data, auth)
-}
-
-func (c *call) sendParams(target target, encoded string) {
-	ps, err := parseParams(encoded)
-	var s packet.Send
-	if err == nil {
-		s, err = ps.send()
-	}
-	if err != nil {
-		c.fail(nethttp.StatusBadRequest, err.Error())
-		return
-	}
-	c.publish(target.complete(s), "")
 }
 
 // target is whom a path names.

@@ -1,0 +1,446 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"mpush/core/message"
+	"mpush/core/record"
+	"mpush/core/store"
+)
+
+// desk drives an engine with a store that answers at once, and keeps what comes
+// out, one line an effect.
+type desk struct {
+	t     *testing.T
+	e     *Engine
+	mem   *store.Memory
+	now   int64
+	lines []string
+	last  uint64
+}
+
+const (
+	socketLink LinkID = 1 // channel "sock", exclusive, acks
+	pushLink   LinkID = 2 // channel "push", additional, hands off
+)
+
+func newDesk(t *testing.T, config Config) *desk {
+	d := &desk{t: t, mem: store.NewMemory(), now: 1_000_000}
+	d.boot(config)
+	return d
+}
+
+func (d *desk) boot(config Config) {
+	registry, err := d.mem.Load(context.Background())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.e = New(config, registry)
+	d.do(&LinkUp{Link: socketLink, Channel: "sock"}, &LinkReady{Link: socketLink},
+		&LinkUp{Link: pushLink, Channel: "push"}, &LinkReady{Link: pushLink})
+}
+
+func (d *desk) do(events ...Event) *desk {
+	d.t.Helper()
+	for _, event := range events {
+		d.take(d.e.Step(d.now, event))
+	}
+	return d
+}
+
+func (d *desk) wait(ms int64) *desk {
+	d.t.Helper()
+	for end := d.now + ms; ; {
+		at, ok := d.e.NextTimer()
+		if !ok || at > end {
+			d.now = end
+			return d
+		}
+		d.now = at
+		d.take(d.e.Advance(d.now))
+	}
+}
+
+func (d *desk) take(effects []Effect) {
+	d.t.Helper()
+	for _, effect := range slices.Clone(effects) {
+		switch ef := effect.(type) {
+		case *Write:
+			if err := d.mem.Commit(context.Background(), ef.Ops); err != nil {
+				d.t.Fatal(err)
+			}
+			if ef.Token != 0 {
+				d.do(&Written{Token: ef.Token})
+			}
+		case *Load:
+			ev := &Loaded{Token: ef.Token}
+			ev.Items, ev.More, ev.Err = d.mem.Next(context.Background(), ef.Receiver, ef.After, ef.N, ef.MaxBytes)
+			d.do(ev)
+		case *Find:
+			ev := &Found{Token: ef.Token}
+			ev.Item, _, ev.Err = d.mem.Find(context.Background(), ef.Receiver, ef.MID)
+			d.do(ev)
+		case *Deliver:
+			d.note("deliver %s %s gen%d try%d", ef.Receiver, ef.Message.Text, ef.Generation, ef.Attempt)
+		case *Recall:
+			d.note("recall %s %d", ef.Receiver, ef.MID)
+		case *Evict:
+			d.note("evict %s gen%d", ef.Receiver, ef.Generation)
+		case *Answer:
+			d.noteAnswer(ef)
+		}
+	}
+}
+
+func (d *desk) note(format string, args ...any) {
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *desk) noteAnswer(a *Answer) {
+	switch body := a.Body.(type) {
+	case Published:
+		words := []string{}
+		for _, s := range body.Statuses {
+			words = append(words, s.Receiver+"="+s.Status.String())
+		}
+		d.note("told %s", strings.Join(words, " "))
+	case Attached:
+		d.note("attached %s gen%d", body.Name, body.Generation)
+	case *Refusal:
+		d.note("refused %d", body.Code)
+	case Done:
+		d.note("done")
+	}
+}
+
+// got checks the effects since the last call.
+func (d *desk) got(want ...string) *desk {
+	d.t.Helper()
+	if !slices.Equal(d.lines, want) {
+		d.t.Fatalf("got\n  %s\nwant\n  %s", strings.Join(d.lines, "\n  "), strings.Join(want, "\n  "))
+	}
+	d.lines = nil
+	return d
+}
+
+func (d *desk) forget() *desk { d.lines = nil; return d }
+
+func (d *desk) request() RequestID { d.last++; return RequestID{Number: d.last} }
+
+func (d *desk) send(target, text string, wait int64) *desk {
+	d.t.Helper()
+	return d.do(&Publish{Link: socketLink, Request: d.request(), SendType: message.Personal, Target: target, Text: text, Wait: wait})
+}
+
+func (d *desk) sendGroup(target, text string, wait int64) *desk {
+	d.t.Helper()
+	return d.do(&Publish{Link: socketLink, Request: d.request(), SendType: message.Group, Target: target, Text: text, Wait: wait})
+}
+
+func (d *desk) attach(name string) *desk {
+	d.t.Helper()
+	return d.do(&Attach{Link: socketLink, Request: d.request(), Name: name, Group: "g", Policy: sockPolicy()})
+}
+
+func sockPolicy() record.Policy {
+	return record.Policy{Exclusive: true, Acks: true, Prefetch: 1, Resend: 3000, Retry: 1000, RetryMax: 4000}
+}
+
+func (d *desk) register(name string) *desk {
+	d.t.Helper()
+	return d.do(&Register{Link: pushLink, Request: d.request(), Route: RouteSpec{Receiver: name, Group: "g", Policy: record.Policy{Retry: 1000, RetryMax: 4000}}})
+}
+
+// outcome reports on the receiver's head over a channel.
+func (d *desk) outcome(link LinkID, name string, kind OutcomeKind, after int64) *desk {
+	d.t.Helper()
+	channel := map[LinkID]string{socketLink: "sock", pushLink: "push"}[link]
+	rt := d.e.receivers[name].route(channel)
+	return d.do(&Outcome{Link: link, Receiver: name, Generation: rt.generation, MID: rt.window[0].MID, Kind: kind, After: after, Error: "why"})
+}
+
+func TestMessageToNobodyIsNotStored(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.send("ghost", "a", 500).got("told ghost=no")
+	d.sendGroup("ghosts", "a", 500).got("told ")
+	if registry, _ := d.mem.Load(context.Background()); registry.LastMID != 0 {
+		t.Errorf("a mid was given: %d", registry.LastMID)
+	}
+}
+
+func TestMessageIsDeliveredAckedAndTold(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").got("attached ann gen1")
+	d.send("ann", "a", 500).got("deliver ann a gen1 try0")
+	d.outcome(socketLink, "ann", Acked, 0).got("told ann=ok")
+}
+
+func TestReceiverThatIsAwayIsReadyAndGetsItOnAttach(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
+	d.send("ann", "a", 500).send("ann", "b", 500).got()
+	d.wait(500).got("told ann=ready", "told ann=ready")
+	d.attach("ann").got("attached ann gen2", "deliver ann a gen2 try0")
+	d.outcome(socketLink, "ann", Acked, 0).got("deliver ann b gen2 try0")
+}
+
+func TestWaitOfZeroAnswersAsSoonAsItIsStored(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").forget()
+	d.send("ann", "a", 0).got("deliver ann a gen1 try0", "told ann=wait")
+}
+
+func TestGroupIsToldWhenEveryMemberIsFinal(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").attach("bob").forget()
+	d.sendGroup("g", "a", 5000).got("deliver ann a gen1 try0", "deliver bob a gen2 try0")
+	d.outcome(socketLink, "bob", Acked, 0).got()
+	d.outcome(socketLink, "ann", Acked, 0).got("told ann=ok bob=ok")
+}
+
+func TestUnansweredHeadIsSentAgainAndNothingElse(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").forget()
+	d.send("ann", "a", 0).send("ann", "b", 0).forget()
+	d.wait(2999).got()
+	d.wait(1).got("deliver ann a gen1 try1")
+	d.wait(3000).got("deliver ann a gen1 try2")
+	d.outcome(socketLink, "ann", Acked, 0).got("deliver ann b gen1 try0")
+}
+
+func TestTakeoverAnswersThenEvictsThenDelivers(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0).forget()
+	d.attach("ann").got("attached ann gen2", "evict ann gen1", "deliver ann a gen2 try0")
+	d.do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).got()
+	d.outcome(socketLink, "ann", Acked, 0).send("ann", "b", 0).got("deliver ann b gen2 try0", "told ann=wait")
+}
+
+func TestFailedAttemptsBackOffToTheMaximumAndResetOnSuccess(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0).send("ann", "b", 0).forget()
+	for attempt, pause := range []int64{1000, 2000, 4000, 4000} {
+		d.outcome(socketLink, "ann", Retry, 0).got()
+		d.wait(pause - 1).got()
+		d.wait(pause/5 + 2).got(fmt.Sprintf("deliver ann a gen1 try%d", attempt+1)) // up to a fifth of jitter
+	}
+	d.outcome(socketLink, "ann", Acked, 0).got("deliver ann b gen1 try0")
+	d.outcome(socketLink, "ann", Retry, 0).wait(1201).got("deliver ann b gen1 try1")
+}
+
+func TestRetryAfterIsAtLeastThatLong(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0).forget()
+	d.outcome(socketLink, "ann", Retry, 60_000).wait(59_999).got()
+	d.wait(1).got("deliver ann a gen1 try1")
+}
+
+func TestFirstAckRecallsTheOtherRoutes(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").register("ann").forget()
+	d.send("ann", "a", 5000).got("deliver ann a gen1 try0", "deliver ann a gen2 try0")
+	d.outcome(socketLink, "ann", Acked, 0).got("recall ann 1000000", "told ann=ok")
+}
+
+func TestHandOffIsFinalOnlyWhenNoRouteCanAck(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.register("ann").forget()
+	d.send("ann", "a", 5000).forget()
+	d.outcome(pushLink, "ann", HandedOff, 0).got("told ann=push-ok")
+
+	d = newDesk(t, Config{})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).register("ann").forget()
+	d.send("ann", "a", 5000).got("deliver ann a gen2 try0")
+	d.outcome(pushLink, "ann", HandedOff, 0).got()
+	d.do(&Confirm{Link: pushLink, Request: d.request(), Receiver: "ann", MID: 1_000_000, HandoffOnly: true}).got("done")
+	d.wait(5000).got("told ann=push-ok-comfirm")
+	d.attach("ann").got("attached ann gen3", "deliver ann a gen3 try0")
+}
+
+func TestRejectedByTheOnlyRouteIsADeadLetter(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 5000).send("ann", "b", 0).forget()
+	d.outcome(socketLink, "ann", Rejected, 0).got("deliver ann b gen1 try0", "told ann=failed")
+	item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000)
+	if item.State != record.Dead || item.Reason != "rejected" || item.Error != "why" {
+		t.Errorf("the dead letter is %+v", item.Item)
+	}
+}
+
+func TestExpiredMessageIsADeadLetterAndTheNextFollows(t *testing.T) {
+	d := newDesk(t, Config{TTL: 10_000})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
+	d.send("ann", "old", 0).wait(9_000).send("ann", "new", 0).wait(2_000).forget()
+	d.attach("ann").got("attached ann gen2", "deliver ann new gen2 try0")
+	item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000)
+	if item.State != record.Dead || item.Reason != "expired" {
+		t.Errorf("the dead letter is %+v", item.Item)
+	}
+}
+
+func TestFullQueueIsRefusedAndOthersGoOn(t *testing.T) {
+	d := newDesk(t, Config{QueueLength: 1})
+	d.attach("ann").attach("bob").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
+	d.send("ann", "a", 0).got("told ann=ready")
+	d.send("ann", "b", 500).got("told ann=full")
+	d.sendGroup("g", "c", 0).got("deliver bob c gen2 try0", "told ann=full bob=wait")
+	d.attach("ann").outcome(socketLink, "ann", Acked, 0).forget()
+	d.send("ann", "d", 0).got("deliver ann d gen3 try0", "told ann=wait")
+}
+
+func TestQueueBytesAreBounded(t *testing.T) {
+	d := newDesk(t, Config{QueueBytes: 2000})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
+	d.send("ann", strings.Repeat("x", 3000), 0).got("told ann=ready") // an empty queue takes any message
+	d.send("ann", "b", 0).got("told ann=full")
+}
+
+func TestAckOfWhatWasNeverSentIsIgnored(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").attach("bob").send("ann", "a", 0).send("ann", "b", 0).forget()
+	d.do(&Outcome{Link: socketLink, Receiver: "ann", Generation: 1, MID: 1_000_001, Kind: Acked, Late: true}).got()
+	d.do(&Outcome{Link: socketLink, Receiver: "bob", Generation: 2, MID: 1_000_000, Kind: Acked, Late: true}).got()
+	d.do(&Outcome{Link: pushLink, Receiver: "ann", MID: 1_000_000, Kind: Acked}).got()
+	if s := d.e.Stats(); s.UnsentAcks != 2 || s.ForeignRoutes != 1 || s.Acked != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestLateAckOnANewSocketCountsBeforeTheResend(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0).send("ann", "b", 0).forget()
+	d.do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1})
+	d.do(&Confirm{Link: pushLink, Request: d.request(), Receiver: "ann", MID: 1_000_000}).got("done")
+	d.attach("ann").got("attached ann gen2", "deliver ann b gen2 try0")
+}
+
+func TestDeclaredNameIsHeldAgainstOthersAndRetiredKeepsItsQueue(t *testing.T) {
+	d := newDesk(t, Config{})
+	declare := func(names ...string) *Declare {
+		ev := &Declare{Link: pushLink, Request: d.request()}
+		for _, name := range names {
+			ev.Routes = append(ev.Routes, RouteSpec{Receiver: name, Policy: sockPolicy()})
+		}
+		return ev
+	}
+	d.do(declare("hook")).got("done")
+	d.attach("hook").got(fmt.Sprintf("refused %d", NameInUse))
+	d.send("hook", "a", 0).got("told hook=ready")
+	d.do(declare()).got("done")
+	d.attach("hook").got("attached hook gen1", "deliver hook a gen1 try0")
+	d.do(declare("hook", "hook")).got(fmt.Sprintf("refused %d", Invalid))
+}
+
+func TestConfiguredReceiverCanNotBeForgottenByAClient(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.do(&Declare{Link: pushLink, Request: d.request(), Routes: []RouteSpec{{Receiver: "hook", Policy: sockPolicy()}}}).forget()
+	d.do(&Unregister{Link: socketLink, Request: d.request(), Receiver: "hook"}).got(fmt.Sprintf("refused %d", Invalid))
+}
+
+func TestUnregisterEndsTheQueue(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 5000).send("ann", "b", 5000).forget()
+	d.do(&Unregister{Link: socketLink, Request: d.request(), Receiver: "ann"})
+	d.got("recall ann 1000000", "evict ann gen1", "done", "told ann=failed", "told ann=failed")
+	d.send("ann", "c", 0).got("told ann=no")
+	item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000)
+	if item.Message != nil && item.State != record.Dead {
+		t.Errorf("the item is %+v", item.Item)
+	}
+}
+
+func TestMidsIncreaseWhenTheClockGoesBackAndAcrossARestart(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0)
+	d.now -= 500_000
+	d.send("ann", "b", 0)
+	d.mem = d.mem.Reopen()
+	d.boot(Config{})
+	d.send("ann", "c", 0)
+	items, _, err := d.mem.Next(context.Background(), "ann", 0, 10, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mids []message.MID
+	for _, item := range items {
+		mids = append(mids, item.MID)
+	}
+	if want := []message.MID{1_000_000, 1_000_001, 1_000_002}; !slices.Equal(mids, want) {
+		t.Errorf("mids %v, want %v", mids, want)
+	}
+}
+
+func TestStoppingEndsWaitsAndRefusesSends(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 5000).send("ann", "b", 5000).forget()
+	d.do(&Stopping{}).got("told ann=wait", "told ann=ready")
+	d.send("ann", "c", 0).got(fmt.Sprintf("refused %d", Unavailable))
+	d.attach("bob").got(fmt.Sprintf("refused %d", Unavailable))
+}
+
+func TestNumberOfReceiversAndGroupMembersIsBounded(t *testing.T) {
+	d := newDesk(t, Config{Receivers: 2, GroupMembers: 1})
+	d.attach("ann").got("attached ann gen1")
+	d.attach("bob").got(fmt.Sprintf("refused %d", Limit)) // the group is full
+	d.do(&Attach{Link: socketLink, Request: d.request(), Name: "bob", Policy: sockPolicy()}).got("attached bob gen2")
+	d.do(&Attach{Link: socketLink, Request: d.request(), Name: "cid", Policy: sockPolicy()}).got(fmt.Sprintf("refused %d", Limit))
+}
+
+func TestNewAttachChangesTheGroup(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").do(&Attach{Link: socketLink, Request: d.request(), Name: "ann", Group: "h", Policy: sockPolicy()}).forget()
+	d.sendGroup("g", "a", 0).got("told ")
+	d.sendGroup("h", "a", 0).got("deliver ann a gen2 try0", "told ann=wait")
+}
+
+func TestLeaseBehindTheHeadBecomesTheHeadWithoutANewDelivery(t *testing.T) {
+	d := newDesk(t, Config{})
+	policy := sockPolicy()
+	policy.Prefetch = 2
+	d.do(&Attach{Link: socketLink, Request: d.request(), Name: "ann", Policy: policy}).forget()
+	d.send("ann", "a", 500).send("ann", "b", 500).send("ann", "c", 500).got("deliver ann a gen1 try0", "deliver ann b gen1 try0")
+	d.outcome(socketLink, "ann", Acked, 0).got("deliver ann c gen1 try0", "told ann=ok")
+	d.wait(500).got("told ann=wait", "told ann=ready")
+	d.wait(2500).got("deliver ann b gen1 try1")
+}
+
+func TestChannelThatNeverAnswersIsAskedAgain(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.register("ann").send("ann", "a", 0).forget()
+	d.wait(leaseTimeout).got("recall ann 1000000")
+	d.wait(1200).got("deliver ann a gen1 try1")
+}
+
+func TestDeadChannelsLeasesComeAgainOnTheNext(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 500).forget()
+	d.do(&LinkDown{Link: socketLink}).wait(500).got() // nobody is there to be told
+	d.do(&LinkUp{Link: 3, Channel: "sock"}, &LinkReady{Link: 3})
+	d.do(&Attach{Link: 3, Request: d.request(), Name: "ann", Group: "g", Policy: sockPolicy()})
+	d.got("attached ann gen2", "deliver ann a gen2 try0")
+}
+
+func TestLongQueueStaysOutOfMemory(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1})
+	for range 1000 {
+		d.send("ann", "x", 0)
+	}
+	if n := len(d.e.receivers["ann"].items); n != 0 {
+		t.Errorf("%d items in memory while the receiver is away", n)
+	}
+	d.attach("ann")
+	if n, most := len(d.e.receivers["ann"].items), minWindowItems; n > most {
+		t.Errorf("%d items in memory, the window has %d", n, most)
+	}
+	for range 1000 {
+		d.outcome(socketLink, "ann", Acked, 0)
+	}
+	if n := len(d.e.receivers["ann"].items); n != 0 || d.e.receivers["ann"].queued != 0 {
+		t.Errorf("%d items in memory and %d counted after the queue was drained", n, d.e.receivers["ann"].queued)
+	}
+}

@@ -1,0 +1,249 @@
+package sdk
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mpush/sdk/pluginpb"
+)
+
+// world is one receiver on one channel: a simple core, its two ways to the
+// plugin, which take their time, and a client that acks what it gets.
+type world struct {
+	t *rapid.T
+	s *sequencer
+
+	// The core.
+	mid        int64
+	window     []int64 // open messages, in order
+	sent       map[int64]bool
+	generation uint64
+	prefetch   int
+	leased     int
+	head       int64 // 0 for none
+	attempt    uint32
+	paused     bool
+
+	toPlugin []func()
+	toCore   []*pluginpb.Outcome
+
+	// The client's side.
+	attached uint64
+	current  *Delivery // in flight, nil for none
+	newest   int64     // the newest that was ever dispatched
+	got      map[int64]bool
+}
+
+func (*world) Describe() Manifest           { return Manifest{} }
+func (*world) Evict(string, uint64, string) {}
+
+// Dispatch checks what the sequencer promises.
+func (w *world) Dispatch(d *Delivery) {
+	mid := d.Message.MID
+	if d.Generation != w.attached {
+		w.t.Fatalf("%d dispatched for generation %d, attached is %d", mid, d.Generation, w.attached)
+	}
+	if w.current != nil && w.current.Message.MID != mid && slices.Contains(w.window, w.current.Message.MID) {
+		w.t.Fatalf("%d dispatched while %d is in flight", mid, w.current.Message.MID)
+	}
+	if !w.got[mid] {
+		if mid < w.newest {
+			w.t.Fatalf("%d dispatched for the first time after %d", mid, w.newest)
+		}
+		w.newest = mid
+	}
+	w.got[mid] = true
+	w.current = d
+}
+
+func (w *world) send(e *pluginpb.PluginEnvelope) { w.toCore = append(w.toCore, e.GetOutcome()) }
+
+func newWorld(t *rapid.T) *world {
+	w := &world{t: t, sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: rapid.IntRange(1, 4).Draw(t, "prefetch")}
+	w.s = newSequencer(nil, w, slog.New(slog.DiscardHandler), w.send)
+	w.takeOver()
+	return w
+}
+
+func (w *world) takeOver() {
+	w.generation++
+	w.leased, w.head, w.attempt, w.paused = 0, 0, 0, false
+	generation, old := w.generation, w.generation-1
+	w.toPlugin = append(w.toPlugin, func() {
+		w.attached, w.current = generation, nil
+		w.s.attach("phone", generation, Policy{Prefetch: w.prefetch, Resend: time.Second})
+	}, func() { w.s.evict("phone", old) })
+	w.pump()
+}
+
+func (w *world) publish() {
+	w.mid++
+	w.window = append(w.window, w.mid)
+	w.pump()
+}
+
+func (w *world) pump() {
+	for !w.paused && w.leased < min(w.prefetch, len(w.window)) {
+		w.lease(w.window[w.leased], 0)
+		w.leased++
+	}
+	if !w.paused && w.leased > 0 && w.head == 0 {
+		w.head, w.attempt = w.window[0], 1
+		w.sent[w.head] = true
+	}
+}
+
+func (w *world) lease(mid int64, attempt uint32) {
+	d := leaseOf("phone", w.generation, mid, attempt)
+	w.toPlugin = append(w.toPlugin, func() { w.s.deliver(d) })
+}
+
+// end ends a message; recall tells whether the plugin must hear of it.
+func (w *world) end(mid int64, recall bool) {
+	i := slices.Index(w.window, mid)
+	if i < 0 {
+		return
+	}
+	w.window = slices.Delete(w.window, i, i+1)
+	if i < w.leased {
+		w.leased--
+		if recall {
+			generation := w.generation
+			w.toPlugin = append(w.toPlugin, func() {
+				if w.current != nil && w.current.Message.MID == mid && w.current.Generation == generation {
+					w.current = nil
+				}
+				w.s.recall("phone", generation, mid)
+			})
+		}
+	}
+	if mid == w.head {
+		w.head, w.attempt, w.paused = 0, 0, false
+	}
+	w.pump()
+}
+
+func (w *world) outcome(o *pluginpb.Outcome) {
+	switch {
+	case o.GetKind() == acked:
+		if w.sent[o.GetMid()] {
+			w.end(o.GetMid(), o.GetLate() || o.GetGeneration() != w.generation)
+		}
+	case o.GetGeneration() == w.generation && o.GetMid() == w.head && !w.paused:
+		w.leased, w.paused = 0, true
+	}
+}
+
+func (w *world) timer() {
+	if w.head == 0 {
+		return
+	}
+	if w.paused {
+		w.paused, w.leased = false, 1
+	}
+	w.lease(w.head, w.attempt)
+	w.attempt++
+	w.pump()
+}
+
+// step carries the next event of a way to its end.
+func (w *world) stepPlugin() bool {
+	if len(w.toPlugin) == 0 {
+		return false
+	}
+	next := w.toPlugin[0]
+	w.toPlugin = w.toPlugin[1:]
+	next()
+	return true
+}
+
+func (w *world) stepCore() bool {
+	if len(w.toCore) == 0 {
+		return false
+	}
+	next := w.toCore[0]
+	w.toCore = w.toCore[1:]
+	w.outcome(next)
+	return true
+}
+
+func (w *world) ack() {
+	if d := w.current; d != nil {
+		w.current = nil
+		if !w.s.acked("phone", d.Generation, d.Message.MID) {
+			w.send(newOutcome("phone", d.Generation, d.Message.MID, outcome{kind: acked}, true))
+		}
+	}
+}
+
+func (w *world) fail() {
+	if d := w.current; d != nil {
+		w.current = nil
+		d.Done(errors.New("busy"))
+	}
+}
+
+// settle lets everything come to its end, with a client that acks.
+func (w *world) settle() {
+	for range 20 * (int(w.mid) + 5) {
+		for w.stepPlugin() || w.stepCore() {
+			w.ack()
+		}
+		w.ack()
+		if len(w.toPlugin)+len(w.toCore) > 0 {
+			continue
+		}
+		if len(w.window) == 0 {
+			return
+		}
+		w.timer()
+	}
+	w.t.Fatalf("stuck with %v, head %d, leased %d, paused %v", w.window, w.head, w.leased, w.paused)
+}
+
+func TestSequencerKeepsOrderAndNeverSticks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"publish":  func(*rapid.T) { w.publish() },
+			"toPlugin": func(*rapid.T) { w.stepPlugin() },
+			"toCore":   func(*rapid.T) { w.stepCore() },
+			"ack":      func(*rapid.T) { w.ack() },
+			"fail":     func(*rapid.T) { w.fail() },
+			"timer":    func(*rapid.T) { w.timer() },
+			"takeOver": func(*rapid.T) { w.takeOver() },
+			"endedElsewhere": func(t *rapid.T) {
+				if len(w.window) > 0 {
+					w.end(rapid.SampledFrom(w.window).Draw(t, "mid"), true)
+				}
+			},
+			"oldAck": func(t *rapid.T) {
+				mid := rapid.Int64Range(1, max(w.mid, 1)).Draw(t, "mid")
+				if !w.got[mid] {
+					return
+				}
+				if w.current != nil && w.current.Message.MID == mid {
+					w.current = nil
+				}
+				if !w.s.acked("phone", w.attached, mid) {
+					w.send(newOutcome("phone", w.attached, mid, outcome{kind: acked}, true))
+				}
+			},
+		})
+		w.settle()
+		if n := len(w.s.routes); n != 1 {
+			t.Fatalf("%d routes", n)
+		}
+		if r := w.s.routes["phone"]; r.head != nil && !w.s.stopping {
+			// A message that the core has settled may be left only if it is in
+			// flight: its ack was late.
+			t.Fatal(fmt.Sprint("left in the queue: ", r.head.delivery.Message.MID))
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package harness
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// programsVariable names the directory of the built programs. An operator may
+// set it to have others tested, such as those of a release.
+const programsVariable = "E2E_PROGRAMS"
+
+// parallel is how many tests run at once unless the command line says: they
+// wait for other processes most of the time.
+const parallel = "8"
+
+// Main builds commands of this module, named by their directories within it,
+// runs the tests of a package and returns their exit code. It is what TestMain
+// passes to os.Exit. Goroutines that are left when all is over are a failure.
+func Main(m *testing.M, commands ...string) int {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", parallel); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	if os.Getenv(programsVariable) == "" {
+		dir, err := build(commands)
+		defer os.RemoveAll(dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		os.Setenv(programsVariable, dir)
+		defer os.Unsetenv(programsVariable)
+	}
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// build makes the commands in a directory of their own, which is the caller's
+// to remove.
+func build(commands []string) (dir string, err error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp("", "mpush-e2e-"); err != nil {
+		return "", err
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if race {
+		args = append(args, "-race")
+	}
+	for _, command := range commands {
+		args = append(args, "./"+command)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return dir, nil
+}
+
+// Program returns the path of a built command, named by the last element of its
+// directory.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv(programsVariable)
+	if dir == "" {
+		t.Fatal("nothing was built: TestMain must call harness.Main")
+	}
+	noteSources(t)
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// noteSources looks into every directory of the module. What go test sees a
+// test look at belongs to what its cached result depends on; the sources of a
+// program that is merely run would not, and a change of them would go untested.
+func noteSources(t testing.TB) {
+	t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := []string{"cmd", "core", "sdk", "plugins", "examples", "go.mod", "go.sum"}
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case filepath.Dir(path) == root && !slices.Contains(ours, entry.Name()) && entry.IsDir():
+			return filepath.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// moduleRoot finds the directory of go.mod, from a package's directory upward.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("there is no go.mod at or above the working directory")
+		}
+		dir = parent
+	}
+}
