@@ -75,24 +75,23 @@ func (s *sequencer) offer(d Delivery) {
 	case d.Generation > r.generation:
 		r.begin(d.Generation)
 	}
-	found := r.find(d.Message.MID)
+	found := r.queue.find(d.Message.MID)
 	switch {
 	case r.lately.has(d.Message.MID):
-	case r.restarting:
-		r.resume(s.newLease(r, d), found)
+	case found == nil && r.restarting:
+		r.resume(s.newLease(r, d))
 	case found == nil:
-		r.push(s.newLease(r, d))
-	case found == r.head:
-		// The core has no outcome yet. A Deliver call still runs and will give
-		// one; a dispatched message is sent again.
-		if s.dispatcher != nil && found.dispatched {
-			d.lease = found
-			found.again = &d
-		}
-	case d.Attempt > 0:
+		r.queue.push(s.newLease(r, d))
+	case d.Attempt == 0: // leased anew, but it was never given up here
+	case found != r.queue.head:
 		// Sent once more, it is the head for the core: what stands before it
 		// here has ended there.
 		r.skipTo(found)
+	case s.dispatcher != nil && found.dispatched:
+		again := d
+		again.lease = found
+		found.again = &again
+	default: // its Deliver call still runs, or begins in a moment
 	}
 	s.drive(r)
 }
@@ -159,10 +158,11 @@ func (s *sequencer) run(r *route) {
 
 // due is the lease to hand out now, nil for none.
 func (s *sequencer) due(r *route) *lease {
-	if s.stopping || r.restarting || r.head == nil || r.head.dispatched && r.head.again == nil {
+	l := r.queue.head
+	if s.stopping || l == nil || l.dispatched && l.again == nil {
 		return nil
 	}
-	return r.head
+	return l
 }
 
 func (s *sequencer) dispatch(d *Delivery) {
@@ -200,7 +200,7 @@ func (s *sequencer) finish(l *lease, o outcome) {
 		}
 		return
 	}
-	r.remove(l)
+	r.queue.remove(l)
 	l.state = settled
 	s.report(l, o, false)
 	switch o.kind {
@@ -227,11 +227,11 @@ func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
 	if r == nil || r.generation != generation {
 		return false
 	}
-	l := r.head
+	l := r.queue.head
 	if l == nil || !l.dispatched || l.delivery.Message.MID != mid {
 		return false
 	}
-	r.remove(l)
+	r.queue.remove(l)
 	s.noteAcked(r, mid)
 	l.state = settled
 	s.report(l, outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED}, false)
@@ -255,21 +255,24 @@ func (s *sequencer) recall(receiver string, generation uint64, mid int64) {
 	if r == nil || r.generation != generation {
 		return
 	}
-	if r.restarting && mid == r.retried {
+	l := r.queue.find(mid)
+	switch {
+	case r.restarting && mid == r.retried:
 		// The core had not heard of the retry: its later leases stand.
-		r.restarting = false
-		s.drive(r)
-		return
+		r.unpark()
+	case l != nil:
+		if l.dispatched && r.cancel != nil {
+			r.cancel()
+		}
+		r.queue.remove(l)
+	default:
+		if l = r.parked.find(mid); l != nil {
+			r.parked.remove(l)
+		}
 	}
-	l := r.find(mid)
-	if l == nil {
-		return
+	if l != nil {
+		l.state = recalled
 	}
-	if l == r.head && l.dispatched && r.cancel != nil {
-		r.cancel()
-	}
-	r.remove(l)
-	l.state = recalled
 	s.drive(r)
 }
 
@@ -320,7 +323,7 @@ func (s *sequencer) end(receiver string, generation uint64) {
 
 // tidy forgets a route that holds nothing.
 func (s *sequencer) tidy(r *route) {
-	if !r.attached && !r.busy && r.head == nil && r.lately.empty() && s.routes[r.receiver] == r {
+	if !r.attached && !r.busy && r.queue.head == nil && !r.restarting && r.lately.empty() && s.routes[r.receiver] == r {
 		delete(s.routes, r.receiver)
 	}
 }

@@ -110,7 +110,7 @@ func TestOneMessageIsInFlightPerReceiver(t *testing.T) {
 	}
 	r.expect(t, "11", "10:ACKED")
 	r.dispatched = nil
-	s.routes["phone"].head.delivery.Done(HandedOff)
+	s.routes["phone"].queue.head.delivery.Done(HandedOff)
 	r.expect(t, "12", "11:HANDED_OFF")
 }
 

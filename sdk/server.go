@@ -48,13 +48,14 @@ type server struct {
 	started  bool
 	draining bool
 	asked    bool          // by the core
+	opened   chan struct{} // closed when exchange is set
 	drained  chan struct{} // closed when draining has ended
 	ended    chan struct{} // closed when nothing is left to do
 	end      sync.Once
 }
 
 func newServer(p Plugin) *server {
-	s := &server{plugin: p, drained: make(chan struct{}), ended: make(chan struct{})}
+	s := &server{plugin: p, opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -111,6 +112,7 @@ func (s *server) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pl
 	}
 	x := newExchange(s.ctx, s.plugin, s.config.Channel)
 	s.exchange = x
+	close(s.opened)
 	s.mu.Unlock()
 
 	x.run(stream)
@@ -121,13 +123,18 @@ func (s *server) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pl
 }
 
 func (s *server) Start(ctx context.Context, _ *pluginpb.StartRequest) (*pluginpb.StartResponse, error) {
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	s.mu.Lock()
 	x := s.exchange
-	refused := x == nil || s.started || s.draining
+	refused := s.started || s.draining
 	s.started = s.started || !refused
 	s.mu.Unlock()
 	if refused {
-		return nil, status.Error(codes.FailedPrecondition, "started once, while the stream is open")
+		return nil, status.Error(codes.FailedPrecondition, "started once, before Stop")
 	}
 	select {
 	case <-x.declared:

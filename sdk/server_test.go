@@ -161,11 +161,15 @@ func TestCallsOutOfOrderAreRefused(t *testing.T) {
 		return err
 	}
 	refused("exchange before configure", open())
-	_, err := client.Start(t.Context(), &pluginpb.StartRequest{})
-	refused("start before exchange", err)
 	s := exchange(t, client, "")
 	acceptDeclare(t, s)
 	refused("second exchange", open())
+	_, err := client.Start(t.Context(), &pluginpb.StartRequest{})
+	if err != nil {
+		t.Errorf("start: %v", err)
+	}
+	_, err = client.Start(t.Context(), &pluginpb.StartRequest{})
+	refused("second start", err)
 	_, err = client.Configure(t.Context(), &pluginpb.ConfigureRequest{})
 	refused("second configure", err)
 	_, err = client.Configure(t.Context(), &pluginpb.ConfigureRequest{TrustedProxies: []string{"x"}})

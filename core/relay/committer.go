@@ -115,10 +115,10 @@ func (c *committer) run(ctx context.Context) {
 		case <-later:
 			now = true
 		case <-ctx.Done():
-			now = true
 		}
+		stopping := ctx.Err() != nil
 		c.mu.Lock()
-		now, waiting := now || c.urgent, len(c.jobs) > 0
+		now, waiting := now || c.urgent || stopping, len(c.jobs) > 0
 		c.mu.Unlock()
 		switch {
 		case now:
@@ -132,7 +132,7 @@ func (c *committer) run(ctx context.Context) {
 			timer.Reset(lazyDelay)
 			later = timer.C
 		}
-		if ctx.Err() != nil {
+		if stopping {
 			return
 		}
 	}

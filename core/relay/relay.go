@@ -88,6 +88,11 @@ func (r *Relay) Close(id engine.LinkID) {
 // relay keeps the slice.
 func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
 	select {
+	case <-r.done:
+		return errStopped
+	default:
+	}
+	select {
 	case r.inbox <- events:
 		return nil
 	case <-ctx.Done():

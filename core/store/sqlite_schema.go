@@ -13,8 +13,8 @@ const schemaVersion = 1
 //
 // Items are clustered by mid, so that what is put together and settled soon
 // after lies on the same few pages, however many receivers there are: put and
-// settle cost 9 µs of CPU so, against 27 µs clustered by (receiver, seq), where
-// each touches a page of its own. The queues are the partial index, which holds
+// settle were measured at 9 µs of CPU so, in batches of 64, against 27 µs when
+// clustered by (receiver, seq), where each touches a page of its own. The queues are the partial index, which holds
 // open items only: it is small, and a cursor that was left far behind skips any
 // number of ended items for nothing. The price is that the end of a queue can
 // not be looked up; see tails.

@@ -42,8 +42,8 @@ type undo struct {
 	old  tail
 }
 
-// foldEvery bounds what is counted at open to some 40 ms. A fold costs about
-// 2 µs a receiver that got something since the last.
+// foldEvery bounds what is counted at open to some 40 ms. A fold writes a
+// row for each receiver that got something since the last one.
 const foldEvery = 65536
 
 // load reads the ends from the file.

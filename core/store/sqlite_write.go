@@ -9,8 +9,8 @@ import (
 )
 
 // commit applies the operations in one transaction. One statement a row:
-// gathering rows into statements of 16 or 64 was measured to save less than a
-// tenth, since what costs is the rows.
+// gathering messages and items into statements of 16 to 64 rows was measured to
+// save 5 to 13 % of the CPU, about as much as runs differ.
 func (w *writer) commit(ops []record.Op) error {
 	if w.broken != nil {
 		return w.broken
@@ -179,7 +179,7 @@ func (w *writer) saveReceiver(rec *record.Receiver) error {
 	return nil
 }
 
-// forget ends the open items in place: 4 µs each.
+// forget ends the open items in place: some 2 µs each, so 2 s for a million.
 func (w *writer) forget(f *record.Forget) error {
 	r := w.tails.byName[f.Receiver]
 	if r == nil {

@@ -91,8 +91,8 @@ func openWriter(path string, fresh bool) (_ *writer, err error) {
 		`PRAGMA busy_timeout = 5000`, // somebody else writes; readers never block
 		`PRAGMA journal_mode = WAL`,
 		`PRAGMA synchronous = FULL`,
-		// 8 MiB of log: short enough that the commit which moves it into the
-		// file takes 4 ms longer, long enough to be rare.
+		// 8 MiB of log. The commit that moves it into the file is the slow one:
+		// the slowest took 3 ms with 1000 pages, 9 ms with 4000, 26 with 16000.
 		`PRAGMA wal_autocheckpoint = 2000`,
 		`PRAGMA journal_size_limit = 67108864`, // after one huge transaction
 		`PRAGMA cache_size = -8192`,            // KiB

@@ -88,7 +88,7 @@ func playPlugin(vice string) {
 		select {}
 	case exits:
 		fmt.Fprintln(stderr, "the reason for it")
-		os.Exit(3)
+		syscall.Exit(3) // unlike os.Exit it does nothing besides
 	case grandchild, grandchildAway:
 		child := exec.Command("/bin/sleep", "1000")
 		child.Stdout, child.Stderr = stdout, stderr
@@ -163,7 +163,7 @@ func (s *server) Configure(_ context.Context, _ *pluginpb.ConfigureRequest) (*pl
 	switch s.vice {
 	case exitsConfigure:
 		fmt.Fprintln(s.stderr, "the config killed me")
-		os.Exit(5)
+		syscall.Exit(5)
 	case misconfigured:
 		return &pluginpb.ConfigureResponse{Diagnostics: []*pluginpb.Diagnostic{
 			{Severity: pluginpb.Severity_SEVERITY_WARNING, Path: "a", Message: "odd"},

@@ -23,6 +23,7 @@ type fake struct {
 	pluginpb.PluginClient // not called
 
 	declare chan struct{} // declares when closed
+	hangUp  chan struct{} // ends the stream when closed
 	start   func(context.Context) (*pluginpb.StartResponse, error)
 	health  func(context.Context) (*pluginpb.HealthResponse, error)
 
@@ -85,8 +86,9 @@ func (o *fakeOwner) Connect(ctx context.Context, _ string, client pluginpb.Plugi
 	select {
 	case <-ctx.Done():
 	case <-f.done:
+	case <-f.hangUp:
 	}
-	return errors.New("the stream broke")
+	return errors.New("it broke")
 }
 
 // stage runs fakes in the bubble's time. launch makes a channel's next life;
@@ -353,6 +355,29 @@ func TestListenFailureOnARestartIsTriedAgainWithBackoff(t *testing.T) {
 		st.want(t, "0s a starting", "0s a running", "10s a backoff", "10s a starting", "10s a backoff",
 			"10.5s a starting", "10.5s a backoff", "11.5s a starting", "11.5s a running")
 		if got := st.Status()[0].LastError; got != `channel "a" cannot listen: in use` {
+			t.Errorf("error %q", got)
+		}
+		st.Stop(t.Context())
+	})
+}
+
+func TestPluginWhoseStreamEndsIsRestarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, func(_ string, life int) (*fake, error) {
+			f := newFake()
+			if life == 0 {
+				f.hangUp = make(chan struct{})
+				time.AfterFunc(9*time.Second, func() { close(f.hangUp) })
+			}
+			return f, nil
+		})
+		if err := st.Start(t.Context(), []Spec{{Channel: "a"}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		// It waits a little for a death that would explain it.
+		st.want(t, "0s a starting", "0s a running", "9.5s a backoff", "9.5s a starting", "9.5s a running")
+		if got := st.Status()[0].LastError; got != "the stream ended: it broke" {
 			t.Errorf("error %q", got)
 		}
 		st.Stop(t.Context())

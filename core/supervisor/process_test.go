@@ -11,14 +11,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
 // transcript is a reader that keeps everything.
 type transcript struct {
-	mu             sync.Mutex
 	stdout, stderr bytes.Buffer
 }
 

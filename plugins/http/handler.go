@@ -2,12 +2,9 @@ package http
 
 import (
 	"errors"
-	"io"
 	nethttp "net/http"
-	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"mpush/sdk"
 	"mpush/sdk/packet"
@@ -127,15 +124,14 @@ func (c *call) post() {
 		c.bodyError(err)
 		return
 	}
-	encoded := string(body)
-	if kind == jsonBody {
+	switch {
+	case kind == jsonBody:
 		c.postJSON(body)
-		return
+	case len(body) == 0:
+		c.postForm(c.r.URL.RawQuery)
+	default:
+		c.postForm(string(body))
 	}
-	if encoded == "" {
-		encoded = c.r.URL.RawQuery
-	}
-	c.postForm(encoded)
 }
 
 // postJSON acts on a packet, wherever it was posted, or on the flat form of a
@@ -205,89 +201,4 @@ func formPacket(ps params, cmd string) (packet.Packet, error) {
 		return packet.Packet{}, err
 	}
 	return packet.ParseForm(cmd, data, auth)
-}
-
-// target is whom a path names.
-type target struct{ sendType, name string }
-
-func (t target) complete(s packet.Send) packet.Send {
-	s.SendType, s.Target = t.sendType, t.name
-	return s
-}
-
-// parseTarget reads the last segment of the path of a request. ok is false if
-// it names nobody; err tells what is wrong with the name. The segment is
-// decoded after it is cut off, so a name may hold an escaped slash.
-func parseTarget(uri string) (t target, ok bool, err error) {
-	path, _, _ := strings.Cut(uri, "?")
-	segment, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
-	if err != nil {
-		return t, false, errors.New("path: invalid percent-encoding")
-	}
-	if t.name, ok = strings.CutSuffix(segment, ".send"); ok {
-		t.sendType = packet.Personal
-	} else if t.name, ok = strings.CutSuffix(segment, ".group"); ok {
-		t.sendType = packet.Group
-	}
-	if !utf8.ValidString(segment) {
-		return t, ok, errors.New("path: not valid UTF-8")
-	}
-	if ok {
-		err = packet.CheckName("path", t.name)
-	}
-	return t, ok, err
-}
-
-type kindOfBody int
-
-const (
-	unknownBody kindOfBody = iota
-	jsonBody
-	formBody
-)
-
-func bodyKind(h nethttp.Header) kindOfBody {
-	value := h.Get("Content-Type")
-	media, _, _ := strings.Cut(value, ";")
-	media = strings.TrimSpace(media)
-	switch {
-	case strings.EqualFold(media, "application/json"), strings.EqualFold(media, "text/json"):
-		return jsonBody
-	case strings.EqualFold(media, "application/x-www-form-urlencoded"):
-		return formBody
-	case len(media) > len("+json") && strings.EqualFold(media[len(media)-len("+json"):], "+json"):
-		return jsonBody
-	}
-	return unknownBody
-}
-
-var errBodyTooLarge = errors.New("the body is too large")
-
-// readBody reads the whole body. Memory is taken as the bytes arrive, not as
-// they are announced.
-func readBody(r *nethttp.Request, limit int) ([]byte, error) {
-	if r.ContentLength > int64(limit) {
-		return nil, errBodyTooLarge
-	}
-	size := 512
-	if r.ContentLength >= 0 {
-		// One more: the read that fills it then also sees the end.
-		size = min(int(r.ContentLength)+1, 64<<10)
-	}
-	body := make([]byte, 0, size)
-	for {
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
-		}
-		n, err := r.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case len(body) > limit:
-			return nil, errBodyTooLarge
-		case errors.Is(err, io.EOF):
-			return body, nil
-		case err != nil:
-			return nil, err
-		}
-	}
 }

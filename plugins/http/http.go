@@ -4,9 +4,10 @@
 // that it does not know goes to the core, which knows who claims it.
 //
 //   - config.go: the operator's section
-//   - handler.go: method, path and content type of a request
-//   - params.go: the parameters of a query or a form
+//   - handler.go: what kind of request it is
+//   - target.go, params.go, body.go: its path, its query or form, its body
 //   - command.go: what each packet means
+//   - caller.go: who sends, and whether the token is right
 //   - answer.go: what the sender reads
 //   - listen.go: address and connection limit
 package http

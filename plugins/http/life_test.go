@@ -1,0 +1,222 @@
+package http
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	nethttp "net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"mpush/sdk/pluginpb"
+	"mpush/sdk/plugintest"
+)
+
+func dial(t *testing.T, core *plugintest.Core) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", core.Endpoints()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(plugintest.Patience))
+	return conn, bufio.NewReader(conn)
+}
+
+func TestConnectionIsKeptBetweenRequests(t *testing.T) {
+	core := start(t, "", plugintest.Options{Publish: replies("phone")})
+	conn, reader := dial(t, core)
+	for _, raw := range []string{get("/phone.send"), get("/"), postJSON("/", "{"), request("PUT", "/", ""), get("/phone.send")} {
+		if _, err := io.WriteString(conn, raw); err != nil {
+			t.Fatal(err)
+		}
+		readAnswer(t, reader, false)
+	}
+}
+
+func TestLongReplyHasItsLength(t *testing.T) {
+	var statuses []*pluginpb.ReceiverStatus
+	for i := range 500 {
+		statuses = append(statuses, &pluginpb.ReceiverStatus{Receiver: fmt.Sprintf("receiver%d", i), Status: "ok"})
+	}
+	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
+		return &pluginpb.PublishResult{Mid: 7, Statuses: statuses}
+	}})
+	got := exchange(t, core, get("/home.group"))
+	if got.header.Get("Content-Length") != fmt.Sprint(len(got.body)) || !strings.HasSuffix(got.body, `"receiver499":"ok"}}`) {
+		t.Errorf("length %q of %d", got.header.Get("Content-Length"), len(got.body))
+	}
+}
+
+func TestConnectionsBeyondTheLimitAreRefused(t *testing.T) {
+	core := start(t, `"maxConnections":1`, plugintest.Options{Publish: replies("phone")})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, get("/phone.send")); err != nil {
+		t.Fatal(err)
+	}
+	readAnswer(t, reader, false)
+	_, second := dial(t, core)
+	if got := readAnswer(t, second, false); got.status != 503 || got.body != info("too many connections") {
+		t.Errorf("got %+v", got)
+	}
+	conn.Close()
+	// The place becomes free once the server notices.
+	for deadline := time.Now().Add(plugintest.Patience); ; {
+		conn, err := net.Dial("tcp", core.Endpoints()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request("GET", "/phone.send", "", "connection: close"))
+		response, err := nethttp.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil {
+			response.Body.Close()
+		}
+		conn.Close()
+		if err == nil && response.StatusCode == 200 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the place is still taken: %v", err)
+		}
+	}
+}
+
+func TestSlowHeaderIsCutOff(t *testing.T) {
+	core := start(t, `"headerTimeout":100`, plugintest.Options{})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, "GET /phone.send HTTP/1.1\r\nHost: m\r\nX-Slow: "); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(reader); err != nil {
+		t.Errorf("got %q, %v", rest, err)
+	}
+	nothingAsked(t, core)
+}
+
+func TestSlowBodyIsCutOff(t *testing.T) {
+	core := start(t, `"readTimeout":100`, plugintest.Options{})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, "POST /phone.send HTTP/1.1\r\nHost: m\r\nContent-Length: 900000\r\n"+asJSON+"\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAnswer(t, reader, false); got.status != 408 || got.body != info("the body did not arrive in time") {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := reader.ReadByte(); err == nil {
+		t.Error("the connection stays open")
+	}
+	nothingAsked(t, core)
+}
+
+func TestBodyThatEndsEarlyIsRefused(t *testing.T) {
+	core := start(t, "", plugintest.Options{})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, "POST /phone.send HTTP/1.1\r\nHost: m\r\nContent-Length: 20\r\n"+asJSON+"\r\n\r\n{}"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAnswer(t, reader, false); got.status != 400 {
+		t.Errorf("got %+v", got)
+	}
+	nothingAsked(t, core)
+}
+
+func TestStopLetsRequestsFinish(t *testing.T) {
+	waiting, answerNow := make(chan struct{}), make(chan struct{})
+	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
+		close(waiting)
+		<-answerNow
+		return replies("phone")(nil)
+	}})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, get("/phone.send")); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		core.Stop()
+	}()
+	// The listener is closed first: that is how it shows that Stop has begun.
+	for deadline := time.Now().Add(plugintest.Patience); ; {
+		refused, err := net.Dial("tcp", core.Endpoints()[0])
+		if err != nil {
+			break
+		}
+		refused.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("still listening")
+		}
+	}
+	close(answerNow)
+	if got := readAnswer(t, reader, false); got.status != 200 || got.body != replied {
+		t.Errorf("got %+v", got)
+	}
+	<-stopped
+}
+
+func TestRequestsEndWhenTheCoreIsGone(t *testing.T) {
+	waiting, never := make(chan struct{}), make(chan struct{})
+	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
+		close(waiting)
+		<-never
+		return &pluginpb.PublishResult{}
+	}})
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, get("/phone.send")); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	broken := make(chan struct{})
+	go func() {
+		defer close(broken)
+		core.Break()
+	}()
+	if got := readAnswer(t, reader, false); got.status != 503 {
+		t.Errorf("got %+v", got)
+	}
+	close(never)
+	<-broken
+}
+
+func TestAddressOfTheSender(t *testing.T) {
+	trusted := prefixes{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
+	for _, test := range []struct {
+		peer      string
+		forwarded []string
+		want      string
+	}{
+		{"192.0.2.1:5", nil, "192.0.2.1"},
+		{"[2001:db8::1]:5", nil, "2001:db8::1"},
+		{"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"},
+		{"127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
+		{"127.0.0.1:5", []string{"6.6.6.6, 198.51.100.7, 10.1.2.3"}, "198.51.100.7"},
+		{"127.0.0.1:5", []string{"6.6.6.6", "198.51.100.7"}, "198.51.100.7"},
+		{"127.0.0.1:5", []string{"10.0.0.1"}, "10.0.0.1"},
+		{"127.0.0.1:5", []string{"198.51.100.7, nonsense"}, "127.0.0.1"},
+		{"127.0.0.1:5", []string{"2001:db8::2"}, "2001:db8::2"},
+	} {
+		r := &nethttp.Request{RemoteAddr: test.peer, Header: nethttp.Header{}}
+		for _, line := range test.forwarded {
+			r.Header.Add("X-Forwarded-For", line)
+		}
+		if got := trusted.caller(r); got != test.want {
+			t.Errorf("%s %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
+		}
+	}
+}
+
+func TestRemoteAddressReachesTheCore(t *testing.T) {
+	core := start(t, "", plugintest.Options{TrustedProxies: []string{"127.0.0.0/8"}})
+	exchange(t, core, get("/phone.send", "X-Forwarded-For: 198.51.100.7"))
+	p := plugintest.Next[*pluginpb.PluginEnvelope_Publish](core).Publish
+	if got := p.GetCredentials().GetRemote(); got != "198.51.100.7" {
+		t.Errorf("remote %q", got)
+	}
+}
