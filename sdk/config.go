@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -13,6 +14,22 @@ import (
 
 	"mpush/sdk/pluginpb"
 )
+
+// Config is the operator's configuration of this channel.
+type Config struct {
+	// Channel is the name that the operator gave this channel.
+	Channel string
+	// WeakToken: the relay's token is empty or well known. Listen on loopback
+	// only unless the section names an address.
+	WeakToken bool
+	// MasterToken is the relay's token, with that right; else "".
+	MasterToken string
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+
+	section  []byte
+	warnings []Invalidity
+}
 
 // NewConfig makes a Config by hand, for tests of a Configurer. section is the
 // operator's section, JSON; empty for none.

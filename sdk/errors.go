@@ -10,6 +10,8 @@ import (
 
 // HandedOff is what Deliver returns when somebody else's service has taken the
 // message. It is an outcome, not a failure.
+//
+//lint:ignore ST1012 it is no error, whatever its type
 var HandedOff = errors.New("handed off")
 
 // outcomeError is an error with the class that the core acts upon.

@@ -31,6 +31,10 @@ type exchange struct {
 
 	declared   chan struct{} // closed when Declare has ended
 	declareErr error         // to be read after that
+	undeclared chan struct{} // closed when it has failed
+
+	reading sync.Mutex // held while the envelopes of a frame are received
+	deaf    bool       // receive no more
 }
 
 func newExchange(ctx context.Context, plugin Plugin, channel string) *exchange {
@@ -44,33 +48,60 @@ func newExchange(ctx context.Context, plugin Plugin, channel string) *exchange {
 		cutOff:   cutOff,
 		commands: make(chan struct{}, maxCommands),
 		declared: make(chan struct{}),
+
+		undeclared: make(chan struct{}),
 	}
 	x.sequencer = newSequencer(deliver, plugin, x.log, x.outbox.post)
 	return x
 }
 
-// run serves the stream until it ends. Then no request gets an answer any more.
-func (x *exchange) run(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pluginpb.PluginFrame]) {
+// run serves the stream until it breaks, all is said after Stop, or Declare has
+// failed, whose error it returns. Then no request gets an answer any more.
+func (x *exchange) run(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pluginpb.PluginFrame], drained <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(stream.Context())
-	written := make(chan struct{})
+	written, broken := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
 		// When sending fails the stream is broken and reading ends as well.
 		_ = x.outbox.run(ctx, stream.Send)
 	}()
+	go func() { // ends with the stream, at the latest when Exchange has returned
+		defer close(broken)
+		x.read(stream)
+	}()
 	x.tasks.Go(x.declare)
+	var err error
+	select {
+	case <-broken:
+	case <-drained:
+	case <-x.undeclared:
+		err = x.declareErr
+	}
+	x.reading.Lock()
+	x.deaf = true
+	x.reading.Unlock()
+	cancel()
+	<-written
+	x.calls.close()
+	return err
+}
+
+func (x *exchange) read(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pluginpb.PluginFrame]) {
 	for {
 		frame, err := stream.Recv()
 		if err != nil {
-			break
+			return
+		}
+		x.reading.Lock()
+		if x.deaf {
+			x.reading.Unlock()
+			return
 		}
 		for _, e := range frame.GetEnvelopes() {
 			x.receive(e)
 		}
+		x.reading.Unlock()
 	}
-	cancel()
-	<-written
-	x.calls.close()
 }
 
 // receive acts on one envelope. A body that it does not know is skipped.
@@ -124,6 +155,7 @@ func (x *exchange) declare() {
 	defer close(x.declared)
 	if x.declareErr = x.tryDeclare(); x.declareErr != nil {
 		x.log.Error("declare failed", "err", x.declareErr)
+		close(x.undeclared)
 	}
 }
 

@@ -26,7 +26,6 @@ package sdk
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"mpush/sdk/pluginpb"
@@ -333,20 +332,4 @@ type Confirm struct {
 	// HandoffOnly confirms this channel's hand-off ("NAME-ok-comfirm") instead
 	// of acknowledging the message ("ok").
 	HandoffOnly bool
-}
-
-// Config is the operator's configuration of this channel.
-type Config struct {
-	// Channel is the name that the operator gave this channel.
-	Channel string
-	// WeakToken: the relay's token is empty or well known. Listen on loopback
-	// only unless the section names an address.
-	WeakToken bool
-	// MasterToken is the relay's token, with that right; else "".
-	MasterToken string
-	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed.
-	TrustedProxies []netip.Prefix
-
-	section  []byte
-	warnings []Invalidity
 }

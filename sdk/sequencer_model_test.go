@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,7 +77,7 @@ func (w *world) send(e *pluginpb.PluginEnvelope) { w.toCore = append(w.toCore, e
 
 func newWorld(t *rapid.T) *world {
 	w := &world{sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: rapid.IntRange(1, 4).Draw(t, "prefetch")}
-	w.s = newSequencer(nil, w, slog.New(slog.DiscardHandler), w.send)
+	w.s = newSequencer(context.Background(), w, slog.New(slog.DiscardHandler), w.send)
 	w.takeOver()
 	return w
 }

@@ -256,19 +256,17 @@ func TestSignalsAreLeftToTheCore(t *testing.T) {
 func TestSocketIsRemovedAtTheEnd(t *testing.T) {
 	for name, end := range map[string]func(*process){
 		"stop": func(p *process) {
-			s := p.start(t)
+			p.start(t)
 			if _, err := p.client.Stop(t.Context(), &pluginpb.StopRequest{DeadlineMs: 5000}); err != nil {
 				t.Errorf("stop: %v", err)
 			}
-			_ = s.CloseSend()
 			_ = p.conn.Invoke(t.Context(), "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
 		},
 		"stop without a goodbye": func(p *process) {
-			s := p.start(t)
+			p.start(t)
 			if _, err := p.client.Stop(t.Context(), &pluginpb.StopRequest{DeadlineMs: 5000}); err != nil {
 				t.Errorf("stop: %v", err)
 			}
-			_ = s.CloseSend()
 		},
 		"stdin": func(p *process) { _ = p.stdin.Close() },
 	} {

@@ -115,10 +115,13 @@ func (s *server) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pl
 	close(s.opened)
 	s.mu.Unlock()
 
-	x.run(stream)
+	err := x.run(stream, s.drained)
 	s.coreGone()
 	x.tasks.Wait()
 	x.sequencer.running.Wait()
+	if err != nil {
+		return status.Error(codes.FailedPrecondition, clip("declare: "+err.Error(), maxErrorBytes))
+	}
 	return nil
 }
 
@@ -130,12 +133,7 @@ func (s *server) Start(ctx context.Context, _ *pluginpb.StartRequest) (*pluginpb
 	}
 	s.mu.Lock()
 	x := s.exchange
-	refused := s.started || s.draining
-	s.started = s.started || !refused
 	s.mu.Unlock()
-	if refused {
-		return nil, status.Error(codes.FailedPrecondition, "started once, before Stop")
-	}
 	select {
 	case <-x.declared:
 	case <-ctx.Done():
@@ -143,6 +141,13 @@ func (s *server) Start(ctx context.Context, _ *pluginpb.StartRequest) (*pluginpb
 	}
 	if x.declareErr != nil {
 		return startResponse(nil, x.declareErr), nil
+	}
+	s.mu.Lock()
+	refused := s.started || s.draining
+	s.started = s.started || !refused
+	s.mu.Unlock()
+	if refused {
+		return nil, status.Error(codes.FailedPrecondition, "started once, before Stop")
 	}
 	starter, ok := s.plugin.(Starter)
 	if !ok {

@@ -2,6 +2,7 @@ package sdk_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -114,6 +115,9 @@ func TestBarePluginLives(t *testing.T) {
 	}
 	if _, err := client.Stop(t.Context(), &pluginpb.StopRequest{}); err != nil {
 		t.Errorf("stop: %v", err)
+	}
+	if _, err := s.Recv(); err != io.EOF {
+		t.Errorf("after Stop the stream ended with %v", err)
 	}
 }
 

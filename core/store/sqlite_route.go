@@ -75,6 +75,9 @@ func (w *writer) registry() (record.Registry, error) {
 	if err != nil {
 		return record.Registry{}, err
 	}
+	if err := w.backlogs(reg.Receivers); err != nil {
+		return record.Registry{}, err
+	}
 	err = w.query(selectRoutes, func(row []driver.Value) error {
 		address, _ := row[3].([]byte)
 		reg.Routes = append(reg.Routes, record.Route{
@@ -91,4 +94,28 @@ func (w *writer) registry() (record.Registry, error) {
 		return record.Registry{}, err
 	}
 	return reg, nil
+}
+
+// selectBacklogs finds the first open item of each receiver that has one.
+const selectBacklogs = `SELECT receiver.name, item.seq, item.total,
+  octet_length(target) + octet_length(from_method) + octet_length(from_name) + octet_length(text) + octet_length(desp) + octet_length(extra)
+FROM receiver
+CROSS JOIN item INDEXED BY item_open ON item.receiver = receiver.id AND item.state = 0
+  AND item.seq = (SELECT min(seq) FROM item AS first INDEXED BY item_open WHERE first.receiver = receiver.id AND first.state = 0)
+CROSS JOIN message ON message.mid = item.mid
+WHERE receiver.forgotten_at = 0`
+
+// backlogs fills in how much lies between the first open item and the end.
+func (w *writer) backlogs(receivers []record.Tail) error {
+	places := make(map[string]*record.Tail, len(receivers))
+	for i := range receivers {
+		places[receivers[i].Name] = &receivers[i]
+	}
+	return w.query(selectBacklogs, func(row []driver.Value) error {
+		t := places[row[0].(string)]
+		seq, total, size := record.Seq(row[1].(int64)), row[2].(int64), row[3].(int64)
+		t.Queued = int64(t.Seq - seq + 1)
+		t.QueuedBytes = t.Bytes - total + size
+		return nil
+	})
 }

@@ -85,7 +85,14 @@ func (m *Memory) Load(ctx context.Context) (record.Registry, error) {
 	reg := record.Registry{LastMID: m.lastMID}
 	for _, name := range slices.Sorted(maps.Keys(m.receivers)) {
 		q := m.receivers[name]
-		reg.Receivers = append(reg.Receivers, record.Tail{Receiver: q.Receiver, Seq: record.Seq(len(q.items)), Bytes: q.bytes})
+		tail := record.Tail{Receiver: q.Receiver, Seq: record.Seq(len(q.items)), Bytes: q.bytes}
+		if first := slices.IndexFunc(q.items, func(it *record.Queued) bool { return it.State == record.Open }); first >= 0 {
+			for _, it := range q.items[first:] {
+				tail.Queued++
+				tail.QueuedBytes += int64(it.Message.Size())
+			}
+		}
+		reg.Receivers = append(reg.Receivers, tail)
 		for _, channel := range slices.Sorted(maps.Keys(q.routes)) {
 			r := *q.routes[channel]
 			r.Address = clone(r.Address)

@@ -227,7 +227,7 @@ func (c *Core) Health() error {
 	return nil
 }
 
-// Stop drains the plugin. The stream stays open.
+// Stop drains the plugin, which then ends the stream.
 func (c *Core) Stop() {
 	c.t.Helper()
 	if c.stopped {

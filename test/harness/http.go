@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -104,12 +105,11 @@ func (q Request) send(address string) (Reply, error) {
 		fmt.Fprintf(&text, "Content-Length: %d\r\n", len(q.Body))
 	}
 	text.WriteString("\r\n" + q.Body)
-	if _, err := io.WriteString(conn, text.String()); err != nil {
-		return Reply{}, err
-	}
+	// An answer may come before the whole request is read: then writing fails.
+	_, writeErr := io.WriteString(conn, text.String())
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: q.method()})
 	if err != nil {
-		return Reply{}, err
+		return Reply{}, errors.Join(writeErr, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

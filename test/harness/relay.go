@@ -3,12 +3,12 @@ package harness
 import (
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,9 +102,8 @@ func (r *Relay) Start(t testing.TB) {
 	}
 	r.channels = make(map[string]Channel)
 	for _, m := range regexp.MustCompile(`(?m)^  ([a-z0-9-]+) +(.*?) +pid (\d+)$`).FindAllStringSubmatch(r.proc.stdout.String(), -1) {
-		channel := Channel{State: m[2]}
-		fmt.Sscan(m[3], &channel.PID)
-		r.channels[m[1]] = channel
+		pid, _ := strconv.Atoi(m[3])
+		r.channels[m[1]] = Channel{State: m[2], PID: pid}
 	}
 }
 
@@ -195,6 +194,25 @@ func (r *Relay) WaitLog(t testing.TB, parts ...string) string {
 		t.Fatalf("the log has no line with %q\n%s", parts, r.Log())
 	}
 	return found
+}
+
+// WaitRestart waits until a channel runs as another process than the one given,
+// and returns that.
+func (r *Relay) WaitRestart(t testing.TB, channel string, oldPID int) (pid int) {
+	t.Helper()
+	lines := regexp.MustCompile(`(?m)msg="channel running" channel=` + channel + ` .*\bpid=(\d+) .*$`)
+	ok := r.proc.stderr.until(func(text string) bool {
+		for _, m := range lines.FindAllStringSubmatch(text, -1) {
+			if pid, _ = strconv.Atoi(m[1]); pid != oldPID {
+				return true
+			}
+		}
+		return false
+	}, r.proc.ended)
+	if !ok {
+		t.Fatalf("channel %s was not started again\n%s", channel, r.Log())
+	}
+	return pid
 }
 
 // finish ends what runs and looks at what was printed.

@@ -27,11 +27,11 @@ func testRegistry(t *testing.T, open Open) {
 		f.put(11, "b")
 		f.equal(f.load(), record.Registry{LastMID: 11, Receivers: []record.Tail{
 			{Receiver: record.Receiver{Name: "a", SeenAt: 8}},
-			{Receiver: record.Receiver{Name: "b", Group: "g", SeenAt: 7}, Seq: 2, Bytes: 20},
+			{Receiver: record.Receiver{Name: "b", Group: "g", SeenAt: 7}, Seq: 2, Bytes: 20, Queued: 2, QueuedBytes: 20},
 			{Receiver: record.Receiver{Name: "ä", SeenAt: 9}},
 		}}, "registry")
 		f.commit(receiver("b", "h", 70))
-		f.equal(f.load().Receivers[1], record.Tail{Receiver: record.Receiver{Name: "b", Group: "h", SeenAt: 70}, Seq: 2, Bytes: 20}, "changed")
+		f.equal(f.load().Receivers[1], record.Tail{Receiver: record.Receiver{Name: "b", Group: "h", SeenAt: 70}, Seq: 2, Bytes: 20, Queued: 2, QueuedBytes: 20}, "changed")
 	})
 	t.Run("routes come sorted, with every field", func(t *testing.T) {
 		f := start(t, open, "b", "a")

@@ -141,6 +141,17 @@ func (l *ledger) end(by int) (seq record.Seq, bytes int64) {
 	return seq, bytes
 }
 
+// backlog counts from the first open item on.
+func (l *ledger) backlog(by int) (items, bytes int64) {
+	for _, it := range l.items {
+		if it.by == by && (items > 0 || it.rec.State == record.Open) {
+			items++
+			bytes += int64(it.rec.Message.Size())
+		}
+	}
+	return items, bytes
+}
+
 // merged is an open item after a settlement.
 func merged(was, now record.Item) record.Item {
 	if now.State == record.Open {
@@ -162,7 +173,8 @@ func (l *ledger) load() record.Registry {
 	for by, h := range l.holders {
 		if !h.gone {
 			seq, bytes := l.end(by)
-			reg.Receivers = append(reg.Receivers, record.Tail{Receiver: h.Receiver, Seq: seq, Bytes: bytes})
+			queued, queuedBytes := l.backlog(by)
+			reg.Receivers = append(reg.Receivers, record.Tail{Receiver: h.Receiver, Seq: seq, Bytes: bytes, Queued: queued, QueuedBytes: queuedBytes})
 		}
 	}
 	for _, r := range l.routes {

@@ -1,0 +1,300 @@
+package websocket
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"mpush/sdk"
+	"mpush/sdk/pluginpb"
+	"mpush/sdk/plugintest"
+)
+
+const needAuth = `{"cmd":"AUTH","data":{"code":401,"msg":"Need Auth"}}`
+
+func TestAuthIsAnsweredWithTheSessionAndAnnouncements(t *testing.T) {
+	_, core := start(t, `"retryTimeout":250`, plugintest.Options{Announcements: map[string]string{"someKey": `"k"`}})
+	c := dialAt(t, core, "/any/path?x=1", http.Header{"Origin": {"https://elsewhere.example"}})
+	c.send(`{"cmd":"AUTH","data":{"token":"test","name":"phone","group":"null"}}`)
+	c.expect(`{"cmd":"AUTH","data":{"code":200,"auth":"auth/null/phone","msg":"Successful authentication","someKey":"k"}}`)
+	a := plugintest.Next[*pluginpb.PluginEnvelope_Attach](core).Attach
+	if a.GetName() != "phone" || a.GetGroup() != "null" || a.GetCredentials().GetTrusted() || a.GetCredentials().GetRemote() != "127.0.0.1" {
+		t.Errorf("attach %v", a)
+	}
+	p := a.GetPolicy()
+	if !p.GetExclusive() || !p.GetAcks() || p.GetPrefetch() != 32 || p.GetResendMs() != 250 || p.GetRetryMs() != 250 || p.GetRetryMaxMs() != 0 {
+		t.Errorf("policy %v", p)
+	}
+}
+
+// A refusal leaves the socket open, and it may try again.
+func TestRefusedAuth(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := dial(t, core)
+	for _, test := range [][2]string{
+		{`{"cmd":"AUTH","data":{"token":"wrong","name":"phone"}}`, `{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`},
+		{`{"cmd":"AUTH","data":{"name":"phone"}}`, `{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`},
+		{`{"cmd":"AUTH","data":{"token":"test"}}`, info("data.name: expected a name, not nothing")},
+		{`{"cmd":"AUTH","data":{"token":"test","name":""}}`, info("data.name: expected a name, not nothing")},
+		{`{"cmd":"AUTH","data":{"token":"test","name":{}}}`, info("data.name: expected a string")},
+		{`{"cmd":"AUTH","data":{"token":"test","name":"a\u0000"}}`, info("data.name: control characters are not allowed")},
+		{`{"cmd":"AUTH","data":{"token":"test","name":"a","group":[]}}`, info("data.group: expected a string")},
+		{`{"cmd":"AUTH"}`, info("data: expected an object")},
+		{`{"cmd":"MESSAGE_CALLBACK","data":{"mid":"1"}}`, needAuth},
+		{`{"cmd":"MESSAGE","data":{}}`, needAuth},
+		{`{"cmd":"PING"}`, needAuth},
+		{`{"cmd":"SOMETHING"}`, needAuth},
+		{`{"cmd":`, info("not JSON: it ends too early")},
+	} {
+		c.send(test[0])
+		c.expect(test[1])
+	}
+	c.login("phone")
+}
+
+func refuseAttach(code *sdk.Code) plugintest.Options {
+	return plugintest.Options{Answer: func(e *pluginpb.PluginEnvelope) *pluginpb.CoreEnvelope {
+		if e.GetAttach() == nil || *code == 0 {
+			return nil
+		}
+		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Session{Session: &pluginpb.SessionResult{
+			Error: &pluginpb.Error{Code: *code, Message: "why"},
+		}}}
+	}}
+}
+
+func TestAuthOfANameInUse(t *testing.T) {
+	code := sdk.CodeNameInUse
+	_, core := start(t, "", refuseAttach(&code))
+	c := dial(t, core)
+	c.send(`{"cmd":"AUTH","data":{"token":"test","name":"wh\"1"}}`)
+	c.expect(`{"cmd":"AUTH","data":{"code":403,"msg":"The name [wh\"1] is already used"}}`)
+	c.send(`{"cmd":"PING"}`)
+	c.expect(needAuth)
+}
+
+// Clients in the field take any AUTH code but 200 for the end, so a passing
+// fault is an INFO and a closed socket: they come again.
+func TestAuthInAPassingFaultIsNotRefusedForGood(t *testing.T) {
+	code := sdk.CodeUnavailable
+	_, core := start(t, "", refuseAttach(&code))
+	c := dial(t, core)
+	c.send(`{"cmd":"AUTH","data":{"token":"test","name":"phone"}}`)
+	c.expect(info("why"))
+	c.expectClose(websocket.CloseTryAgainLater)
+}
+
+func TestAuthOverALimitIsToldAndTheSocketStays(t *testing.T) {
+	code := sdk.CodeLimit
+	_, core := start(t, "", refuseAttach(&code))
+	c := dial(t, core)
+	c.send(`{"cmd":"AUTH","data":{"token":"test","name":"phone"}}`)
+	c.expect(info("why"))
+	c.send(`{"cmd":"PING"}`)
+	c.expect(needAuth)
+}
+
+func TestTokenIsNotAskedForWhenItNeedNotBe(t *testing.T) {
+	_, core := start(t, `"verifyToken":false`, plugintest.Options{})
+	c := dial(t, core)
+	c.send(`{"cmd":"AUTH","data":{"token":"whatever","name":"phone"}}`)
+	c.expect(`{"cmd":"AUTH","data":{"code":200,"auth":"auth//phone","msg":"Successful authentication"}}`)
+	a := plugintest.Next[*pluginpb.PluginEnvelope_Attach](core).Attach
+	if !a.GetCredentials().GetTrusted() || a.GetCredentials().GetToken() != "" {
+		t.Errorf("credentials %v", a.GetCredentials())
+	}
+}
+
+func TestSocketWithoutAuthIsClosedInTime(t *testing.T) {
+	_, core := start(t, `"authTimeout":100`, plugintest.Options{})
+	idle, trying, phone := dial(t, core), dial(t, core), attached(t, core, "phone")
+	trying.send(`{"cmd":"AUTH","data":{"token":"wrong","name":"phone"}}`)
+	trying.expect(`{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`)
+	for _, c := range []*client{idle, trying} {
+		if text := c.expectClose(websocket.ClosePolicyViolation); text != "no AUTH in time" {
+			t.Errorf("closed with %q", text)
+		}
+	}
+	phone.silent()
+}
+
+// The older socket is closed, what is in flight comes on the newer one after
+// its AUTH reply, and the older one's end changes nothing.
+func TestTakeover(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	older := attached(t, core, "phone")
+	newer := attached(t, core, "phone")
+	if text := older.expectClose(websocket.CloseNormalClosure); text != "taken over" {
+		t.Errorf("closed with %q", text)
+	}
+	older.ws.Close()
+	mid := core.Deliver("phone", &pluginpb.Message{Text: "a"})
+	newer.expect(message(mid, "phone", "a"))
+	newer.silent()
+	nothingDetached(t, core)
+}
+
+func nothingDetached(t *testing.T, core *plugintest.Core) {
+	t.Helper()
+	for _, e := range core.Seen() {
+		if e.GetDetach() != nil {
+			t.Errorf("detached: %v", e)
+		}
+	}
+}
+
+func TestMessagesFollowTheAuthReply(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	for i := range 50 {
+		c := dial(t, core)
+		name := fmt.Sprintf("phone%d", i)
+		c.send(`{"cmd":"AUTH","data":{"token":"test","name":"` + name + `"}}`)
+		plugintest.Next[*pluginpb.PluginEnvelope_Attach](core)
+		mid := core.Deliver(name, &pluginpb.Message{Text: "a"})
+		c.expect(`{"cmd":"AUTH","data":{"code":200,"auth":"auth//` + name + `","msg":"Successful authentication"}}`)
+		c.expect(message(mid, name, "a"))
+	}
+}
+
+func TestRepeatedAuthRenewsTheSameSocket(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	c.send(`{"cmd":"AUTH","data":{"token":"test","name":"phone","group":"home"}}`)
+	c.expect(`{"cmd":"AUTH","data":{"code":200,"auth":"auth/home/phone","msg":"Successful authentication"}}`)
+	if group, _ := core.Group("phone"); group != "home" {
+		t.Errorf("group %q", group)
+	}
+	mid := core.Deliver("phone", &pluginpb.Message{Text: "a"})
+	c.expect(message(mid, "phone", "a"))
+	c.silent()
+	nothingDetached(t, core)
+}
+
+func TestAuthWithAnotherNameMovesTheSocket(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	generation := core.Generation("phone")
+	c.login("tablet")
+	d := plugintest.Next[*pluginpb.PluginEnvelope_Detach](core).Detach
+	if d.GetReceiver() != "phone" || d.GetGeneration() != generation {
+		t.Errorf("detached %v", d)
+	}
+	mid := core.Deliver("tablet", &pluginpb.Message{Text: "a"})
+	c.expect(message(mid, "tablet", "a"))
+	attached(t, core, "phone").silent()
+	c.silent()
+}
+
+func TestRefusedSecondAuthLeavesEverythingAsItIs(t *testing.T) {
+	var code sdk.Code
+	_, core := start(t, "", refuseAttach(&code))
+	c := attached(t, core, "phone")
+	for refusal, want := range map[sdk.Code]string{
+		sdk.CodeUnauthenticated: `{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`,
+		sdk.CodeUnavailable:     info("why"),
+	} {
+		code = refusal
+		c.send(`{"cmd":"AUTH","data":{"token":"test","name":"tablet"}}`)
+		c.expect(want)
+	}
+	mid := core.Deliver("phone", &pluginpb.Message{Text: "a"})
+	c.expect(message(mid, "phone", "a"))
+	nothingDetached(t, core)
+}
+
+func TestClosedSocketIsDetached(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	generation := core.Generation("phone")
+	c.ws.Close()
+	d := plugintest.Next[*pluginpb.PluginEnvelope_Detach](core).Detach
+	if d.GetReceiver() != "phone" || d.GetGeneration() != generation {
+		t.Errorf("detached %v", d)
+	}
+}
+
+func TestUnregisterIsSilentAndLeavesTheSocketOpen(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	c.send(`{"cmd":"UNREGISTER"}`)
+	c.send(`{"cmd":"PING"}`)
+	c.expect(needAuth)
+	u := plugintest.Next[*pluginpb.PluginEnvelope_Unregister](core).Unregister
+	if u.GetCredentials().GetAuth() != "auth//phone" {
+		t.Errorf("unregister %v", u)
+	}
+	c.login("phone")
+	c.silent()
+	nothingDetached(t, core)
+}
+
+func TestRefusedUnregisterIsTold(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{Answer: func(e *pluginpb.PluginEnvelope) *pluginpb.CoreEnvelope {
+		if e.GetUnregister() == nil {
+			return nil
+		}
+		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Done{Done: &pluginpb.Done{
+			Error: &pluginpb.Error{Code: sdk.CodeUnavailable, Message: "disk full"},
+		}}}
+	}})
+	c := attached(t, core, "phone")
+	c.send(`{"cmd":"UNREGISTER"}`)
+	c.expect(info("disk full"))
+	c.silent()
+}
+
+// The core ends attachments for other reasons, too, such as a changed token.
+func TestEvictedSocketIsClosed(t *testing.T) {
+	_, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	core.Evict("phone", "the token has changed")
+	if text := c.expectClose(websocket.CloseNormalClosure); text != "the token has changed" {
+		t.Errorf("closed with %q", text)
+	}
+	nothingDetached(t, core)
+}
+
+func TestSilentClientIsPingedAndADeadOneClosed(t *testing.T) {
+	p, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	pinged := make(chan struct{}, 8)
+	c.ws.SetPingHandler(func(string) error { pinged <- struct{}{}; return nil })
+	now := time.Now()
+	p.hub.sweep(now.Add(40 * time.Second))
+	p.hub.sweep(now.Add(46 * time.Second))
+	p.hub.sweep(now.Add(47 * time.Second))
+	c.silent() // reads the pings that have come
+	if len(pinged) != 1 {
+		t.Errorf("%d pings", len(pinged))
+	}
+	p.hub.sweep(time.Now().Add(149 * time.Second))
+	c.silent()
+	p.hub.sweep(time.Now().Add(151 * time.Second))
+	if _, _, err := c.ws.ReadMessage(); err == nil {
+		t.Error("the socket of a dead client stays open")
+	}
+	plugintest.Next[*pluginpb.PluginEnvelope_Detach](core)
+}
+
+func TestPongKeepsASocketAlive(t *testing.T) {
+	p, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	p.hub.mu.RLock()
+	var held *conn
+	for held = range p.hub.conns {
+	}
+	p.hub.mu.RUnlock()
+	held.seen.Store(0)
+	if err := c.ws.WriteControl(websocket.PongMessage, nil, time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(plugintest.Patience); held.seen.Load() == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("a pong is not noticed")
+		}
+	}
+}
