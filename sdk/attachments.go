@@ -1,50 +1,5 @@
 package sdk
 
-// attach begins a generation that the core has granted.
-func (s *sequencer) attach(receiver string, generation uint64, policy Policy) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.routes[receiver]
-	if r == nil {
-		r = &route{receiver: receiver}
-		s.routes[receiver] = r
-	} else {
-		r.begin(generation)
-	}
-	r.generation = generation
-	r.attached = true
-	r.resends = policy.Prefetch > 1 && policy.Resend > 0
-}
-
-// detach ends a generation from the plugin's side. What the core has leased for
-// it meanwhile is skipped when it arrives. It reports whether the core must
-// hear of it.
-func (s *sequencer) detach(receiver string, generation uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.detached.add(receiver, generation) {
-		return false
-	}
-	s.end(receiver, generation)
-	return true
-}
-
-// evict ends a generation from the core's side.
-func (s *sequencer) evict(receiver string, generation uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.end(receiver, generation)
-}
-
-func (s *sequencer) end(receiver string, generation uint64) {
-	r := s.routes[receiver]
-	if r == nil || r.generation > generation {
-		return
-	}
-	r.end()
-	s.tidy(r)
-}
-
 // maxDetachments bounds what is remembered of connections that ended. Leases
 // that were under way to a forgotten one reach the plugin, which has no
 // connection for them.
@@ -90,4 +45,49 @@ func (d *detachments) add(receiver string, generation uint64) bool {
 func (d *detachments) covers(receiver string, generation uint64) bool {
 	latest, ok := d.generations[receiver]
 	return ok && generation <= latest
+}
+
+// attach begins a generation that the core has granted.
+func (s *sequencer) attach(receiver string, generation uint64, policy Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.routes[receiver]
+	if r == nil {
+		r = &route{receiver: receiver}
+		s.routes[receiver] = r
+	} else {
+		r.begin(generation)
+	}
+	r.generation = generation
+	r.attached = true
+	r.resends = policy.Prefetch > 1 && policy.Resend > 0
+}
+
+// detach ends a generation from the plugin's side. What the core has leased for
+// it meanwhile is skipped when it arrives. It reports whether the core must
+// hear of it.
+func (s *sequencer) detach(receiver string, generation uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.detached.add(receiver, generation) {
+		return false
+	}
+	s.end(receiver, generation)
+	return true
+}
+
+// evict ends a generation from the core's side.
+func (s *sequencer) evict(receiver string, generation uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(receiver, generation)
+}
+
+func (s *sequencer) end(receiver string, generation uint64) {
+	r := s.routes[receiver]
+	if r == nil || r.generation > generation {
+		return
+	}
+	r.end()
+	s.tidy(r)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -43,12 +44,13 @@ func Serve(p Plugin) {
 		fmt.Fprintf(os.Stderr, "this is an mpush channel plugin (%s %s); it is not run by hand: name it in the \"plugins\" section of mpush's config.json\n", m.Name, m.Version)
 		os.Exit(1)
 	}
-	stderr := os.Stderr
+	stdout, stderr := os.Stdout, os.Stderr
 	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, nil)))
 	if err := divertStdout(); err != nil {
 		slog.Error("stdout can not be diverted", "err", err)
 		os.Exit(1)
 	}
+	handshake := os.Stdout
 	ignoreSignals()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
@@ -77,6 +79,9 @@ func Serve(p Plugin) {
 		g.Stop() // removes the socket, and go-plugin comes back below
 	}()
 	serveGoPlugin(s, stderr, &serving)
+	// Collected as garbage they would be closed, and their descriptors reused
+	// under whoever writes to 1 and 2.
+	runtime.KeepAlive([]*os.File{stdout, stderr, handshake})
 	if serving.Load() == nil {
 		os.Exit(1) // it has logged why it could not begin
 	}

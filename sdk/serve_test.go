@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("printed before Serve") // on stderr: see run
 		sdk.Serve(&noisy{})
 	}
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	goleak.VerifyTestMain(m)
 }
 
@@ -47,7 +49,24 @@ func (*noisy) Start(context.Context, sdk.Host) ([]string, error) {
 	slog.Info("started", "receiver", "phone")
 	fmt.Fprintln(os.Stderr, "printed on stderr")
 	fmt.Print(strings.Repeat("0123456789abcde\n", 20<<10)) // more than a pipe holds
+	collectGarbage()
+	_, _ = syscall.Write(1, []byte("descriptor 1 is still open\n"))
 	return nil, nil
+}
+
+// collectGarbage returns when what is unreachable has been finalized.
+func collectGarbage() {
+	done := make(chan struct{})
+	runtime.SetFinalizer(new([64]byte), func(*[64]byte) { close(done) })
+	for {
+		runtime.GC()
+		select {
+		case <-done:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
 }
 
 func (*noisy) Stop(context.Context) error {
@@ -59,7 +78,8 @@ func (*noisy) Stop(context.Context) error {
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	lines  chan string // of stderr; closed at its end
+	lines  chan string   // of stderr; closed at its end
+	mute   chan struct{} // closed at the end of stdout
 	client pluginpb.PluginClient
 	conn   *grpc.ClientConn
 }
@@ -120,7 +140,11 @@ func run(t *testing.T) *process {
 	if err != nil || len(parts) < 5 || parts[0] != "1" || parts[1] != "1" || parts[2] != "unix" || parts[4] != "grpc" {
 		t.Fatalf("handshake %q, %v", line, err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	p.mute = make(chan struct{})
+	go func() {
+		defer close(p.mute)
+		_, _ = io.Copy(io.Discard, reader)
+	}()
 	p.conn, err = grpc.NewClient("unix:"+parts[3], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -200,6 +224,12 @@ func TestPrintsGoToStderrAndNeverBlock(t *testing.T) {
 	}
 	p.await(t, "printed on stderr")
 	p.await(t, "0123456789abcde")
+	p.await(t, "descriptor 1 is still open")
+	select {
+	case <-p.mute:
+		t.Error("stdout has ended before the process")
+	default:
+	}
 }
 
 func TestPluginEndsWhenStdinEnds(t *testing.T) {

@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"sync"
 
 	"mpush/sdk"
 	"mpush/sdk/packet"
@@ -34,9 +36,9 @@ func (c *conn) send(data []byte) {
 	if s.SendType == packet.Group {
 		p.SendType = sdk.Group
 	}
-	c.ask(func(credentials sdk.Credentials) []byte {
+	c.ask(func(ctx context.Context, credentials sdk.Credentials) []byte {
 		p.Credentials = credentials
-		published, err := c.hub.host.Publish(c.hub.ctx, p)
+		published, err := c.hub.host.Publish(ctx, p)
 		if err != nil {
 			return packet.AppendInfo(nil, c.textOf(err))
 		}
@@ -50,8 +52,8 @@ func (c *conn) command(name string, data []byte) {
 	if data = bytes.Clone(data); data == nil {
 		data = []byte("null")
 	}
-	c.ask(func(credentials sdk.Credentials) []byte {
-		info, err := c.hub.host.Command(c.hub.ctx, credentials, name, data)
+	c.ask(func(ctx context.Context, credentials sdk.Credentials) []byte {
+		info, err := c.hub.host.Command(ctx, credentials, name, data)
 		if err != nil {
 			info = c.textOf(err)
 		}
@@ -63,8 +65,9 @@ func (c *conn) command(name string, data []byte) {
 }
 
 // ask runs a request to the core beside the reader, which must not wait for it,
-// and writes the answer, if any. Too many at once are refused.
-func (c *conn) ask(request func(sdk.Credentials) (answer []byte)) {
+// and writes the answer, if any. Too many at once are refused. Requests of one
+// client reach the core in their order.
+func (c *conn) ask(request func(context.Context, sdk.Credentials) (answer []byte)) {
 	if c.awaiting.Add(1) > maxConnAwaiting {
 		c.awaiting.Add(-1)
 		c.info(fmt.Sprintf("too much at once: at most %d requests may await their answer", maxConnAwaiting))
@@ -78,15 +81,31 @@ func (c *conn) ask(request func(sdk.Credentials) (answer []byte)) {
 	c.mu.Lock()
 	credentials := sdk.Credentials{Auth: c.auth, Remote: c.remote}
 	c.mu.Unlock()
-	begun := make(chan struct{})
+	ctx := &waitedOn{Context: c.hub.ctx, begun: make(chan struct{})}
 	go func() {
 		defer c.hub.give()
-		defer c.awaiting.Add(-1)
-		close(begun)
-		if answer := request(credentials); answer != nil {
+		answer := request(ctx, credentials)
+		ctx.once.Do(func() { close(ctx.begun) })
+		// Before the answer: a client that has it may ask the next at once.
+		c.awaiting.Add(-1)
+		if answer != nil {
 			c.write(answer)
 		}
 	}()
-	// The next frame is not read before this request is on its way.
-	<-begun
+	<-ctx.begun
+}
+
+// waitedOn is a context that notices when somebody begins to wait for its end.
+// A call to the core does so once its request is in line: only then may the
+// next one begin, or they could overtake each other.
+type waitedOn struct {
+	context.Context
+	once  sync.Once
+	begun chan struct{} // closed then, or when the call has ended
+}
+
+// Done is the context's.
+func (w *waitedOn) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.begun) })
+	return w.Context.Done()
 }

@@ -16,6 +16,9 @@ import (
 // read by a goroutine of its own, which ends with the socket; the test's end
 // closes it. One goroutine at a time may send, one may take what came.
 type Client struct {
+	// Name is what Auth was called with last.
+	Name string
+
 	conn    *websocket.Conn
 	frames  chan string   // what came and was not taken yet
 	pongs   chan string   // the data of protocol pongs
@@ -216,6 +219,7 @@ func (c *Client) Ping(t testing.TB, data string) {
 // Auth authenticates and returns the session. group "" is left out.
 func (c *Client) Auth(t testing.TB, token, name, group string) (auth string) {
 	t.Helper()
+	c.Name = name
 	c.Send(t, AuthPacket(token, name, group))
 	return c.Expect(t, `{"cmd":"AUTH","data":{"code":200,"auth":"<auth>","msg":"Successful authentication"}}`)["auth"]
 }

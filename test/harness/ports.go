@@ -14,8 +14,8 @@ import (
 func FixedPorts(t testing.TB) Object {
 	t.Helper()
 	return Object{
-		"http":      Object{"port": ReservePort(t)},
-		"websocket": Object{"port": ReservePort(t)},
+		"http":      Object{"host": "127.0.0.1", "port": ReservePort(t)},
+		"websocket": Object{"host": "127.0.0.1", "port": ReservePort(t)},
 	}
 }
 
