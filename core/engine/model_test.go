@@ -30,7 +30,10 @@ import (
 const (
 	holding = "alpha" // exclusive, receivers attach and ack
 	pushing = "beta"  // additional, registered, hands off
+	hooking = "gamma" // exclusive, declared by configuration, acks
 )
+
+var channels = []string{holding, pushing, hooking}
 
 type world struct {
 	t   *rapid.T
@@ -45,6 +48,7 @@ type world struct {
 	lastLink  engine.LinkID
 	lastReq   uint64
 	prefetch  int
+	ttl       int64
 	lastMID   message.MID
 	published map[engine.RequestID]*pub
 	accepted  map[key]bool // on disk
@@ -80,7 +84,8 @@ type simRoute struct {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, mem: store.NewMemory(), now: 1_000_000, links: map[string]*simLink{},
-		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"), published: map[engine.RequestID]*pub{},
+		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"),
+		ttl:      rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{}, forgotten: map[string]bool{},
 	}
 	w.boot()
@@ -92,11 +97,12 @@ func (w *world) boot() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.e = engine.New(engine.Config{Seed: 1}, registry)
+	w.e = engine.New(engine.Config{Seed: 1, TTL: w.ttl}, registry)
 	w.jobs, w.kept, w.links = nil, nil, map[string]*simLink{}
 	w.published = map[engine.RequestID]*pub{}
-	w.linkUp(holding)
-	w.linkUp(pushing)
+	for _, channel := range channels {
+		w.linkUp(channel)
+	}
 }
 
 func (w *world) linkUp(channel string) {
@@ -204,7 +210,7 @@ func (w *world) delivered(d *engine.Deliver) {
 	}
 	rt.leases = append(rt.leases, d)
 	limit := w.prefetch
-	if channel == pushing {
+	if channel != holding {
 		limit = 1
 	}
 	if len(rt.leases) > limit {
@@ -332,6 +338,15 @@ func (w *world) register(name string) {
 	}})
 }
 
+func (w *world) declare(names []string) {
+	ev := &engine.Declare{Link: w.links[hooking].id, Request: w.request()}
+	for _, name := range names {
+		ev.Routes = append(ev.Routes, engine.RouteSpec{Receiver: name, Group: "g",
+			Policy: record.Policy{Exclusive: true, Acks: true, Retry: 100, RetryMax: 1000}})
+	}
+	w.step(ev)
+}
+
 // ack lets a channel say that a receiver acked, and keeps what the engine must
 // make of it.
 func (w *world) ack(channel, name string, mid message.MID, late bool) {
@@ -380,13 +395,16 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 				}
 			},
 			"register": func(t *rapid.T) { w.register(name.Draw(t, "name")) },
+			"declare": func(t *rapid.T) {
+				w.declare(rapid.SampledFrom([][]string{nil, {"ann"}, {"ann", "bob"}}).Draw(t, "names"))
+			},
 			"unregister": func(t *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(t, "seldom") == 0 {
 					w.step(&engine.Unregister{Link: w.links[holding].id, Request: w.request(), Receiver: name.Draw(t, "name")})
 				}
 			},
 			"outcome": func(t *rapid.T) {
-				channel := rapid.SampledFrom([]string{holding, pushing}).Draw(t, "channel")
+				channel := rapid.SampledFrom(channels).Draw(t, "channel")
 				l, n := w.links[channel], name.Draw(t, "name")
 				rt := l.routes[n]
 				if rt == nil || len(rt.leases) == 0 {
@@ -439,7 +457,7 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 				}
 			},
 			"channelDies": func(t *rapid.T) {
-				channel := rapid.SampledFrom([]string{holding, pushing}).Draw(t, "channel")
+				channel := rapid.SampledFrom(channels).Draw(t, "channel")
 				l := w.links[channel]
 				for _, p := range w.published {
 					if p.link == l.id {
@@ -533,6 +551,10 @@ func (w *world) crash() {
 
 // quiesce lets everything work, lets everybody ack, and counts.
 func (w *world) quiesce() {
+	w.declare(nil)
+	for len(w.jobs)+len(w.kept) > 0 {
+		w.workTracked(len(w.jobs))
+	}
 	for _, n := range names {
 		w.attach(n)
 	}
@@ -542,7 +564,7 @@ func (w *world) quiesce() {
 			continue
 		}
 		busy := false
-		for _, channel := range []string{holding, pushing} {
+		for _, channel := range channels {
 			for _, n := range names {
 				rt := w.links[channel].routes[n]
 				if rt == nil || len(rt.leases) == 0 {
@@ -550,7 +572,7 @@ func (w *world) quiesce() {
 				}
 				busy = true
 				head := rt.leases[0].Message.MID
-				if channel == holding {
+				if channel != pushing {
 					w.ack(channel, n, head, false)
 					break
 				}

@@ -252,10 +252,12 @@ func (p *pendingRegister) resume(e *Engine, err error) {
 // nothing.
 func (e *Engine) declare(ev *Declare) {
 	l := e.links[ev.Link]
-	if l == nil {
+	// One set at a time, even if the channel was restarted meanwhile. A zero
+	// byte is in no receiver's name.
+	if l == nil || e.deferred("\x00"+l.channel, ev) {
 		return
 	}
-	p := &pendingDeclare{link: ev.Link, request: ev.Request}
+	p := &pendingDeclare{channel: l.channel, link: ev.Link, request: ev.Request, names: []string{"\x00" + l.channel}}
 	named := make(map[string]bool, len(ev.Routes))
 	for _, spec := range ev.Routes {
 		if e.deferred(spec.Receiver, ev) {
@@ -292,6 +294,7 @@ func (e *Engine) declare(ev *Declare) {
 }
 
 type pendingDeclare struct {
+	channel string
 	link    LinkID
 	request RequestID
 	changes []*change
@@ -309,8 +312,11 @@ func (p *pendingDeclare) resume(e *Engine, err error) {
 	if err != nil {
 		e.refuse(p.link, p.request, Unavailable, "the receivers could not be stored: "+err.Error())
 	} else {
+		l := e.linkOf(p.channel)
 		for _, c := range p.changes {
-			e.apply(c)
+			if rt := e.apply(c); !c.retire && len(c.ops) > 0 && l != nil && l.ready {
+				e.raiseRoute(rt, l)
+			}
 		}
 		e.answer(p.link, p.request, Done{})
 	}

@@ -261,7 +261,9 @@ func (rt *route) fire(e *Engine) {
 		e.attempted(rt)
 		e.touch(rt)
 	case rt.policy.Resend <= 0:
-		e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: rt.head.MID})
+		for _, it := range rt.window[:rt.leased] {
+			e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
+		}
 		e.fail(rt, 0, "the channel gave no outcome")
 	default:
 		e.deliver(rt, rt.head, rt.attempt)

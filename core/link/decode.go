@@ -152,23 +152,25 @@ func checkExtra(extra []byte) *pluginpb.Error {
 }
 
 func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
-	kinds := map[pluginpb.OutcomeKind]engine.OutcomeKind{
-		pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF: engine.HandedOff,
-		pluginpb.OutcomeKind_OUTCOME_KIND_RETRY:      engine.Retry,
-		pluginpb.OutcomeKind_OUTCOME_KIND_REJECTED:   engine.Rejected,
-		pluginpb.OutcomeKind_OUTCOME_KIND_GONE:       engine.Gone,
-	}
-	kind := engine.Acked
-	if o.Kind != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED {
-		var known bool
-		if kind, known = kinds[o.Kind]; !known {
-			return nil
-		}
-	}
-	return &engine.Outcome{
-		Link: l.id, Receiver: o.Receiver, Generation: o.Generation, MID: message.MID(o.Mid), Kind: kind,
+	event := &engine.Outcome{
+		Link: l.id, Receiver: o.Receiver, Generation: o.Generation, MID: message.MID(o.Mid),
 		After: int64(o.RetryAfterMs), Error: strings.ToValidUTF8(clip(o.Error, maxErrorBytes), ""), Late: o.Late,
 	}
+	switch o.Kind {
+	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED:
+		event.Kind = engine.Acked
+	case pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:
+		event.Kind = engine.HandedOff
+	case pluginpb.OutcomeKind_OUTCOME_KIND_RETRY:
+		event.Kind = engine.Retry
+	case pluginpb.OutcomeKind_OUTCOME_KIND_REJECTED:
+		event.Kind = engine.Rejected
+	case pluginpb.OutcomeKind_OUTCOME_KIND_GONE:
+		event.Kind = engine.Gone
+	default:
+		return nil
+	}
+	return event
 }
 
 func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {

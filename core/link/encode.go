@@ -80,14 +80,7 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 
 // encodeRefusal answers with the kind of envelope that the request expects.
 func encodeRefusal(request engine.RequestID, r *engine.Refusal) *pluginpb.CoreEnvelope {
-	codes := map[engine.Code]pluginpb.ErrorCode{
-		engine.Invalid:     pluginpb.ErrorCode_ERROR_CODE_INVALID,
-		engine.NameInUse:   pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE,
-		engine.Limit:       pluginpb.ErrorCode_ERROR_CODE_LIMIT,
-		engine.Unavailable: pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE,
-		engine.TooLarge:    pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE,
-	}
-	problem := refusal(codes[r.Code], r.Message)
+	problem := refusal(code(r.Code), r.Message)
 	id := request.Number
 	switch request.Kind {
 	case publishRequest:
@@ -96,5 +89,20 @@ func encodeRefusal(request engine.RequestID, r *engine.Refusal) *pluginpb.CoreEn
 		return sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem})
 	default:
 		return doneEnvelope(id, problem)
+	}
+}
+
+func code(c engine.Code) pluginpb.ErrorCode {
+	switch c {
+	case engine.Invalid:
+		return pluginpb.ErrorCode_ERROR_CODE_INVALID
+	case engine.NameInUse:
+		return pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE
+	case engine.Limit:
+		return pluginpb.ErrorCode_ERROR_CODE_LIMIT
+	case engine.TooLarge:
+		return pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
+	default:
+		return pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
 	}
 }

@@ -71,22 +71,25 @@ func newConn(h *hub, ws *websocket.Conn, remote string) *conn {
 	return c
 }
 
-// run reads until the socket ends.
+// run reads until the socket ends, and ends what is attached on it.
 func (c *conn) run() {
-	defer c.end()
+	defer c.hub.remove(c)
+	defer c.out.Close()
 	for {
 		_, reader, err := c.ws.NextReader()
 		if err == nil {
 			err = c.read(reader)
 		}
-		if err != nil {
-			if _, left := errors.AsType[*websocket.CloseError](err); !left {
-				// It may be a fault of which the client has been told: let it
-				// read that.
-				c.out.linger()
-			}
-			return
+		if err == nil {
+			continue
 		}
+		c.detach()
+		if _, left := errors.AsType[*websocket.CloseError](err); !left {
+			// It may be a fault of which the client has been told: let it read
+			// that.
+			c.out.linger()
+		}
+		return
 	}
 }
 
@@ -216,11 +219,8 @@ func (c *conn) close(code int, reason string) {
 	c.out.Close()
 }
 
-// end is the reader's last act: the socket is closed and its attachment is
-// over.
-func (c *conn) end() {
-	c.out.Close()
-	c.hub.remove(c)
+// detach ends the attachment of a socket that has ended.
+func (c *conn) detach() {
 	c.mu.Lock()
 	current := c.current
 	c.current, c.auth = attachment{}, ""

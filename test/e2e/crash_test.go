@@ -25,7 +25,7 @@ func TestKilledSendersChannelComesBackAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	relay := harness.Start(t, harness.FixedPorts(t))
 	phone, tablet := relay.Receiver(t, "phone"), relay.Receiver(t, "tablet")
-	relay.Receiver(t, "away").Close()
+	relay.Away(t, "away", "")
 	var mids []string
 	for _, text := range []string{"one", "two"} {
 		reply := relay.Do(t, harness.Request{Target: "/away.send?text=" + text, Header: []string{"Prefer: wait=0"}})

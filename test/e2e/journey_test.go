@@ -28,7 +28,7 @@ func TestMessageForAReceiverThatIsAwayIsReadyAtTheTimeoutAndDeliveredOnConnect(t
 	t.Parallel()
 	const wait = 500 * time.Millisecond
 	relay := harness.Start(t, harness.Object{"http": harness.Object{"waitTimeout": wait.Milliseconds()}})
-	relay.Receiver(t, "phone").Close()
+	relay.Away(t, "phone", "")
 	began := time.Now()
 	reply := relay.Get(t, "/phone.send?text=later")
 	if took := time.Since(began); took < wait {
@@ -55,7 +55,7 @@ func TestGroupOfThreeWithOneAwayIsAnsweredOkOkReady(t *testing.T) {
 	t.Parallel()
 	relay := harness.Start(t, harness.Object{"http": harness.Object{"waitTimeout": 3000}})
 	first, second := relay.Member(t, "first", "family"), relay.Member(t, "second", "family")
-	relay.Member(t, "third", "family").Close()
+	relay.Away(t, "third", "family")
 	stranger := relay.Receiver(t, "stranger")
 	answer := relay.Begin(t, harness.Request{Target: "/family.group?text=dinner"})
 	for _, member := range []*harness.Client{first, second} {

@@ -81,7 +81,7 @@ func increasing(t *testing.T, before, mid string) string {
 func TestMIDsIncreaseThoughTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	relay := harness.Start(t, harness.FixedPorts(t))
-	relay.Receiver(t, "phone").Close()
+	relay.Away(t, "phone", "")
 	send := harness.Request{Target: "/phone.send?text=x", Header: []string{"Prefer: wait=0"}}
 	first := relay.Do(t, send).ExpectStatuses(t, statuses{"phone": "ready"})
 	relay.Stop(t)

@@ -158,10 +158,10 @@ func httpShows() []show {
 			}
 		}},
 		{"The sender gets it as soon as every target is final, else at `waitTimeout` … `Prefer: wait=N` (seconds) shortens that", func(t *testing.T, w wire) {
-			phone := w.phone(t, w.open)
-			phone.Close()
+			name := w.name()
+			w.open.Away(t, name, "")
 			began := time.Now()
-			w.open.Do(t, get("/"+phone.Name+".send", "Prefer: respond-async, wait=1")).ExpectStatuses(t, statuses{phone.Name: "ready"})
+			w.open.Do(t, get("/"+name+".send", "Prefer: respond-async, wait=1")).ExpectStatuses(t, statuses{name: "ready"})
 			if took := time.Since(began); took < time.Second || took > 10*time.Second {
 				t.Errorf("the answer took %v", took)
 			}
@@ -196,11 +196,10 @@ func httpShows() []show {
 		}},
 		{"`full`: refused, this receiver's queue is at its limit", func(t *testing.T, _ wire) {
 			relay := harness.Start(t, harness.Object{"limits": harness.Object{"queueLength": 2}})
-			phone := relay.Receiver(t, "phone")
-			phone.Close()
+			relay.Away(t, "phone", "")
 			mids := queue(t, relay, "phone", "one", "two")
 			relay.Get(t, "/phone.send?text=three").Expect(t, 200, `{"cmd":"MESSAGE_REPLY","data":{"status":{"phone":"full"},"phone":"full"}}`)
-			phone = relay.Receiver(t, "phone")
+			phone := relay.Receiver(t, "phone")
 			for i, text := range []string{"one", "two"} {
 				if got := phone.Take(t, text); got != mids[i] {
 					t.Errorf("mid %s, expected %s", got, mids[i])

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"testing"
@@ -23,8 +24,13 @@ func personal(text, desp, extra string) string {
 }
 
 func message(sendType, target, from, text, desp, extra string) string {
-	return fmt.Sprintf(`{"cmd":"MESSAGE","data":{"sendType":%q,"target":%q,"from":{"method":"http","name":%q},"mid":"<mid>",
-		"message":{"text":%q,"desp":%q,"extra":%s}}}`, sendType, target, from, text, desp, extra)
+	return fmt.Sprintf(`{"cmd":"MESSAGE","data":{"sendType":%s,"target":%s,"from":{"method":"http","name":%s},"mid":"<mid>",
+		"message":{"text":%s,"desp":%s,"extra":%s}}}`, quote(sendType), quote(target), quote(from), quote(text), quote(desp), extra)
+}
+
+func quote(s string) string {
+	text, _ := json.Marshal(s) // strings have no error
+	return string(text)
 }
 
 const (
@@ -37,7 +43,7 @@ func deliveries() []delivery {
 		{line: "`GET /{name}.send?text=…&desp=…&…` personal", request: get("/NAME.send?text=hello&desp=world&a=1"), message: personal("hello", "world", `{"a":"1"}`)},
 		{line: "`GET /{group}.group?…` group", request: get("/GROUP.group?text=hello"), message: message("group", "GROUP", "", "hello", "", `{}`)},
 		{line: "The name is the last segment of the escaped path (so a prefix added by a reverse proxy is ignored", request: get("/push/other.send/NAME.send?text=t"), message: personal("t", "", `{}`)},
-		{line: "then decoded", request: get("/%4EAME%20%e4%b8%ad.send?text=t"), receiver: "NAME 中", message: message("personal", "NAME 中", "", "t", "", `{}`)},
+		{line: "then decoded", request: get("/NAME%20%e4%B8%ad%2e.send?text=t"), receiver: "NAME 中.", message: message("personal", "NAME 中.", "", "t", "", `{}`)},
 		{line: "then decoded: what is not escaped is as it is", request: get("/NAME中+.send?text=t"), receiver: "NAME中+"},
 		{line: "and a name may hold an escaped slash)", request: get("/NAME%2Fkitchen.send?text=t"), receiver: "NAME/kitchen"},
 		{line: "up to the *last* `.send` / `.group`, so names may hold dots", request: get("/NAME.v1.2.send?text=t"), receiver: "NAME.v1.2"},

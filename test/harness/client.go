@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,6 +63,26 @@ func (r *Relay) DialPath(t testing.TB, path string) *Client {
 	return c
 }
 
+// RefusedDial opens a websocket, which the server must refuse, and returns the
+// HTTP status and body of its answer.
+func (r *Relay) RefusedDial(t testing.TB) (status int, body string) {
+	t.Helper()
+	dialer := websocket.Dialer{HandshakeTimeout: Patience}
+	conn, response, err := dialer.Dial("ws://"+r.Address(t, "websocket")+"/", nil)
+	if err == nil {
+		_ = conn.Close()
+		t.Fatal("the websocket was not refused")
+	}
+	if response == nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
 // Receiver opens a websocket and authenticates as name, in no group.
 func (r *Relay) Receiver(t testing.TB, name string) *Client {
 	t.Helper()
@@ -76,6 +97,18 @@ func (r *Relay) Member(t testing.TB, name, group string) *Client {
 	c := r.Dial(t)
 	c.Auth(t, r.Token, name, group)
 	return c
+}
+
+// Away makes a receiver known that is not connected: when it returns, the core
+// knows both. group "" is none.
+func (r *Relay) Away(t testing.TB, name, group string) {
+	t.Helper()
+	c := r.Member(t, name, group)
+	// That a socket was closed is noticed some time later. One that goes over to
+	// another name has left the first by the time that its next AUTH is answered.
+	c.Auth(t, r.Token, "instead of "+name, "")
+	c.Auth(t, r.Token, "instead of "+name, "")
+	c.Close()
 }
 
 func (c *Client) read() {
