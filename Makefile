@@ -23,7 +23,7 @@ lint: ## gofmt, go vet, staticcheck, the import rules
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go vet ./...
 	go tool staticcheck ./...
-	go test .
+	go test -count=1 .
 
 ci: ## everything that a change must pass
 	.ci/run

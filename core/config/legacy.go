@@ -21,11 +21,13 @@ func bundledChannels() []bundled {
 	return []bundled{
 		{"http", true, []known{
 			{"http.enabled", flag}, {"http.host", text}, {"http.port", count}, {"http.verifyToken", flag},
-			{"http.waitTimeout", count}, {"http.cors", flag},
+			{"http.waitTimeout", count}, {"http.cors", flag}, {"http.maxBody", count}, {"http.maxConnections", count},
+			{"http.headerTimeout", count}, {"http.readTimeout", count}, {"http.idleTimeout", count},
 		}},
 		{"websocket", true, []known{
 			{"websocket.enabled", flag}, {"websocket.host", text}, {"websocket.port", count}, {"websocket.verifyToken", flag},
 			{"websocket.authTimeout", count}, {"websocket.retryTimeout", count}, {"websocket.waitTimeout", count},
+			{"websocket.maxFrame", count}, {"websocket.maxConnections", count}, {"websocket.pingInterval", count}, {"websocket.idleTimeout", count},
 		}},
 		{"webhook", false, []known{
 			{"webhook.enabled", flag}, {"webhook.retryTimeout", count}, {"webhook.timeout", count},

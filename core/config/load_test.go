@@ -128,11 +128,11 @@ func TestSettings(t *testing.T) {
 	c := mustLoad(t, `{
 		"token": 12345678901234567890123,
 		"auth": {"ttl": "1d12h"},
-		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7, "forgetAfter": "2w"},
+		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7},
 		"trustedProxies": ["10.1.2.3/8", "192.168.1.1", "::ffff:127.0.0.1", "fd00::/8"],
 		"log": {"level": "debug", "format": "json"},
 	}`)
-	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, ForgetAfter: 14 * 24 * time.Hour}
+	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, ForgetAfter: 90 * 24 * time.Hour}
 	if c.Limits != want || c.AuthTTL != 36*time.Hour || c.Log != (Log{slog.LevelDebug, "json"}) {
 		t.Errorf("%+v", c)
 	}

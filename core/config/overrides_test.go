@@ -24,7 +24,7 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 		"flag as a digit":         {[]string{"MPUSH_HTTP_VERIFYTOKEN=1"}, `{"port":1,"big":9007199254740993,"host":"a","verifyToken":true}`},
 		"key in words":            {[]string{"MPUSH_HTTP_VERIFY_TOKEN=1"}, `{"port":1,"big":9007199254740993,"host":"a","verifyToken":true}`},
 		"key of the file alone":   {[]string{"MPUSH_HTTP_BIG=9007199254740995"}, `{"port":1,"big":9007199254740995,"host":"a"}`},
-		"unknown, a number":       {[]string{"MPUSH_HTTP_MAXBODY=5"}, `{"port":1,"big":9007199254740993,"host":"a","maxbody":5}`},
+		"unknown, a number":       {[]string{"MPUSH_HTTP_MAXBODY=5"}, `{"port":1,"big":9007199254740993,"host":"a","maxBody":5}`},
 		"unknown, its own case":   {[]string{"MPUSH_HTTP_maxBody=5"}, `{"port":1,"big":9007199254740993,"host":"a","maxBody":5}`},
 		"unknown, a text":         {[]string{"MPUSH_HTTP_X=1.2.3"}, `{"port":1,"big":9007199254740993,"host":"a","x":"1.2.3"}`},
 		"unknown, JSON":           {[]string{`MPUSH_HTTP_X={"b": [1,], /**/ "a": 2}`}, `{"port":1,"big":9007199254740993,"host":"a","x":{"b":[1],"a":2}}`},

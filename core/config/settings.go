@@ -39,7 +39,7 @@ func settings() []setting {
 		{path: "limits.queueBytes", kind: count, fallback: int64(256 << 20), served: true},
 		{path: "limits.receivers", kind: count, fallback: int64(100_000), served: true},
 		{path: "limits.groupMembers", kind: count, fallback: int64(10_000), served: true},
-		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day, served: true},
+		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day},
 		{path: "limits.connections", kind: count},
 		{path: "limits.diskReserve", kind: count},
 		{path: "history.keep", kind: duration},

@@ -20,8 +20,12 @@ type Config struct {
 // Engine is the state machine. It is not safe for concurrent use: one loop owns
 // it.
 type Engine struct {
-	config    Config
-	now       int64
+	config Config
+	// wall is the time as the caller tells it, for what people and receivers
+	// read. clock goes on with it but never back, for timers: a clock that is
+	// set back stops nothing.
+	wall, clock int64
+
 	lastMID   message.MID
 	receivers map[string]*receiver
 	groups    map[string][]*receiver // in the order of joining
@@ -95,8 +99,8 @@ func New(config Config, registry record.Registry) *Engine {
 	return e
 }
 
-// Step takes one event at a time (Unix milliseconds; going back is tolerated)
-// and returns what to do. The slice is valid until the next call.
+// Step takes one event at a time (Unix milliseconds; it may go back) and
+// returns what to do. The slice is valid until the next call.
 func (e *Engine) Step(now int64, event Event) []Effect {
 	e.begin(now)
 	e.dispatch(event)
@@ -141,25 +145,26 @@ func (e *Engine) dispatch(event Event) {
 // Advance fires what is due. Call it when NextTimer has passed.
 func (e *Engine) Advance(now int64) []Effect {
 	e.begin(now)
-	for t := e.timers.due(e.now); t != nil; t = e.timers.due(e.now) {
+	for t := e.timers.due(e.clock); t != nil; t = e.timers.due(e.clock) {
 		t.owner.fire(e)
 	}
 	return e.finish()
 }
 
-// NextTimer tells when Advance has something to do.
+// NextTimer tells when Advance has something to do, in the caller's time.
 func (e *Engine) NextTimer() (at int64, ok bool) {
 	if len(e.timers.heap) == 0 {
 		return 0, false
 	}
-	return e.timers.heap[0].at, true
+	return e.wall + e.timers.heap[0].at - e.clock, true
 }
 
 // Stats returns the counters.
 func (e *Engine) Stats() Stats { return e.stats }
 
 func (e *Engine) begin(now int64) {
-	e.now = max(e.now, now)
+	e.clock += max(0, now-e.wall)
+	e.wall = now
 	clear(e.effects)
 	e.effects = e.effects[:0]
 }
@@ -224,6 +229,6 @@ func (e *Engine) refuse(link LinkID, request RequestID, code Code, text string) 
 
 // nextMID resembles the clock, but never repeats and never goes back.
 func (e *Engine) nextMID() message.MID {
-	e.lastMID = max(message.MID(e.now), e.lastMID+1)
+	e.lastMID = max(message.MID(e.wall), e.lastMID+1)
 	return e.lastMID
 }

@@ -329,9 +329,9 @@ func TestDeclaredNameIsHeldAgainstOthersAndRetiredKeepsItsQueue(t *testing.T) {
 	}
 	d.do(declare("hook")).got("done")
 	d.attach("hook").got(fmt.Sprintf("refused %d", NameInUse))
-	d.send("hook", "a", 0).got("told hook=ready")
+	d.send("hook", "a", 0).got("deliver hook a gen1 try0", "told hook=wait")
 	d.do(declare()).got("done")
-	d.attach("hook").got("attached hook gen1", "deliver hook a gen1 try0")
+	d.attach("hook").got("attached hook gen2", "deliver hook a gen2 try0")
 	d.do(declare("hook", "hook")).got(fmt.Sprintf("refused %d", Invalid))
 }
 
@@ -372,6 +372,16 @@ func TestMidsIncreaseWhenTheClockGoesBackAndAcrossARestart(t *testing.T) {
 	if want := []message.MID{1_000_000, 1_000_001, 1_000_002}; !slices.Equal(mids, want) {
 		t.Errorf("mids %v, want %v", mids, want)
 	}
+}
+
+func TestClockThatIsSetBackStopsNoTimer(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 500).forget()
+	d.now -= 900_000
+	d.attach("bob").forget() // any event tells the engine the time
+	d.wait(499).got()
+	d.wait(1).got("told ann=wait")
+	d.wait(2500).got("deliver ann a gen1 try1")
 }
 
 func TestStoppingEndsWaitsAndRefusesSends(t *testing.T) {

@@ -60,7 +60,7 @@ func (e *Engine) refill(p *pendingLoad, ev *Loaded) {
 		rt.load = 0
 		if rt.head == nil { // else the head's end asks again
 			rt.paused = true
-			e.timers.set(&rt.timer, e.now+loadRetry)
+			e.timers.set(&rt.timer, e.clock+loadRetry)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (e *Engine) publish(ev *Publish) {
 	}
 	m := &message.Message{
 		SendType: ev.SendType, Target: ev.Target, FromMethod: e.links[ev.Link].channel, FromName: ev.FromName,
-		Text: ev.Text, Desp: ev.Desp, Extra: ev.Extra, AcceptedAt: e.now,
+		Text: ev.Text, Desp: ev.Desp, Extra: ev.Extra, AcceptedAt: e.wall,
 	}
 	size := m.Size()
 	if size > message.MaxSize {
@@ -69,12 +69,12 @@ func (e *Engine) publish(ev *Publish) {
 		return
 	}
 	if e.config.TTL > 0 {
-		m.ExpiresAt = e.now + e.config.TTL
+		m.ExpiresAt = e.wall + e.config.TTL
 	}
 	targets := e.targets(ev)
 	w := &wait{link: ev.Link, request: ev.Request, statuses: make([]TargetStatus, 0, max(len(targets), 1))}
 	w.timer.owner = w
-	p := &pendingPut{wait: w, message: m, deadline: e.now + ev.Wait}
+	p := &pendingPut{wait: w, message: m, deadline: e.clock + ev.Wait}
 	names := make([]string, 0, len(targets))
 	for _, r := range targets {
 		status := message.Status{Rank: message.Ready}
@@ -162,9 +162,9 @@ func (p *pendingPut) resume(e *Engine, err error) {
 			}
 		}
 	}
-	if w.open == 0 || p.deadline <= e.now || e.stopping || e.links[w.link] == nil {
+	if w.open == 0 || p.deadline <= e.clock || e.stopping || e.links[w.link] == nil {
 		e.finishWait(w)
 	} else {
-		e.timers.set(&w.timer, max(p.deadline, e.now))
+		e.timers.set(&w.timer, max(p.deadline, e.clock))
 	}
 }

@@ -175,7 +175,7 @@ func (e *Engine) raise(it *item, status message.Status) {
 // brought the news and holds it no more. write is false where another operation
 // ends the row.
 func (e *Engine) end(it *item, state record.State, reason string, origin *route, write bool) {
-	it.State, it.Reason, it.EndedAt = state, reason, e.now
+	it.State, it.Reason, it.EndedAt = state, reason, e.wall
 	switch state {
 	case record.Acked:
 		e.stats.Acked++

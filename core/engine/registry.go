@@ -77,8 +77,8 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec) (*c
 		e.config.GroupMembers > 0 && members >= e.config.GroupMembers {
 		return nil, &Refusal{Limit, fmt.Sprintf("limits.groupMembers: the group has %d members already", members)}
 	}
-	if r == nil || r.group != spec.Group || e.now-r.seenAt >= seenEvery {
-		c.ops = append(c.ops, &record.SaveReceiver{Receiver: record.Receiver{Name: spec.Receiver, Group: spec.Group, SeenAt: e.now}})
+	if r == nil || r.group != spec.Group || e.wall-r.seenAt >= seenEvery {
+		c.ops = append(c.ops, &record.SaveReceiver{Receiver: record.Receiver{Name: spec.Receiver, Group: spec.Group, SeenAt: e.wall}})
 	}
 	var rt *route
 	if r != nil {
@@ -123,7 +123,7 @@ func (e *Engine) apply(c *change) *route {
 		return rt
 	}
 	if r == nil {
-		r = &receiver{name: c.spec.Receiver, seenAt: e.now}
+		r = &receiver{name: c.spec.Receiver, seenAt: e.wall}
 		e.receivers[r.name] = r
 	}
 	e.join(r, c.spec.Group)
@@ -337,7 +337,7 @@ func (e *Engine) unregister(ev *Unregister) {
 		e.refuse(ev.Link, ev.Request, Invalid, "this receiver is configured by the operator")
 	default:
 		e.commit(&pendingForget{r, ev.Link, ev.Request}, []string{r.name}, []record.Op{
-			&record.Forget{Receiver: r.name, Reason: "forgotten", At: e.now},
+			&record.Forget{Receiver: r.name, Reason: "forgotten", At: e.wall},
 		})
 	}
 }

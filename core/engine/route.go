@@ -175,7 +175,7 @@ func (e *Engine) pump(rt *route) {
 	}
 	for !rt.paused && rt.leased < min(max(rt.policy.Prefetch, 1), len(rt.window)) {
 		it := rt.window[rt.leased]
-		if it.expired(e.now) {
+		if it.expired(e.wall) {
 			e.end(it, record.Dead, "expired", nil, true)
 			continue
 		}
@@ -207,7 +207,7 @@ func (e *Engine) attempted(rt *route) {
 	rt.attempt++
 	it.Tries++
 	if it.SentAt == 0 {
-		it.SentAt = e.now
+		it.SentAt = e.wall
 	}
 	status := message.Status{Rank: message.ChannelWait, Channel: rt.channel}
 	if rt.policy.Acks {
@@ -218,7 +218,7 @@ func (e *Engine) attempted(rt *route) {
 	if patience <= 0 {
 		patience = max(leaseTimeout, 2*rt.policy.RetryMax)
 	}
-	e.timers.set(&rt.timer, e.now+patience)
+	e.timers.set(&rt.timer, e.clock+patience)
 }
 
 // interval is the route's current retry interval without jitter.
@@ -243,7 +243,7 @@ func (e *Engine) fail(rt *route, after int64, text string) {
 	}
 	rt.leased, rt.paused = 0, true
 	e.write(nil, &record.Settle{Item: rt.head.Item})
-	e.timers.set(&rt.timer, e.now+max(pause, after))
+	e.timers.set(&rt.timer, e.clock+max(pause, after))
 }
 
 // fire is the route's timer: the pause is over, or the head got no answer.
@@ -252,7 +252,7 @@ func (rt *route) fire(e *Engine) {
 	case rt.paused && rt.head == nil: // a load failed
 		rt.paused = false
 		e.touch(rt)
-	case rt.head.expired(e.now):
+	case rt.head.expired(e.wall):
 		e.end(rt.head, record.Dead, "expired", nil, true)
 	case rt.paused:
 		rt.paused = false

@@ -59,7 +59,7 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Register:
 		return l.register(id, body.Register)
 	case *pluginpb.PluginEnvelope_Unregister:
-		session, problem := l.session(body.Unregister.Credentials)
+		session, problem := l.caller(body.Unregister.Credentials)
 		if problem == nil {
 			return &engine.Unregister{Link: l.id, Request: request(id, plainRequest), Receiver: session.Name}
 		}

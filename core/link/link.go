@@ -22,6 +22,10 @@ import (
 // hung.
 const sendPatience = 10 * time.Second
 
+// refusalGrace is how long a plugin whose configured receivers were refused may
+// go on.
+const refusalGrace = time.Second
+
 // Options are what a link works with.
 type Options struct {
 	Channel     string
@@ -97,14 +101,19 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 		select {
 		case err = <-reading:
 		case reason := <-l.refused:
-			cancel(fmt.Errorf("configured receivers: %s", reason))
-			err = <-reading
+			err = fmt.Errorf("configured receivers: %s", reason)
+			select { // the plugin hears it too, and ends by itself
+			case <-reading:
+			case <-time.After(refusalGrace):
+				cancel(err)
+				<-reading
+			}
 		case <-l.started:
 			over = l.Relay.Submit(ctx, &engine.LinkReady{Link: l.id}) != nil
 		}
 	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
 	}
 	cancel(nil)
 	<-writing

@@ -55,6 +55,16 @@ type limitedConn struct {
 	once  sync.Once
 }
 
+// CloseWrite closes the sending half, for net/http: it lets the sender read an
+// answer that came before the whole request was read, where Close alone would
+// reset the connection.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // Close closes the connection and makes room for another.
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()

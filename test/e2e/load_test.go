@@ -49,6 +49,35 @@ func TestFiftySendersAndTenReceiversLoseRepeatAndReorderNothing(t *testing.T) {
 	}
 }
 
+func TestQueuesOfReceiversThatAreAwayKeepEachSendersOrder(t *testing.T) {
+	t.Parallel()
+	const senders, each, receivers = 20, 40, 4
+	relay := harness.Start(t, nil)
+	for i := range receivers {
+		relay.Away(t, fmt.Sprintf("phone%d", i), "")
+	}
+	address, sent := relay.Address(t, "http"), make(chan error, senders)
+	for s := range senders {
+		go func() { sent <- sendInTurn(address, s, each, receivers, http.Header{"Prefer": {"wait=0"}}, "ready") }()
+	}
+	for range senders {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	const perPhone = senders * each / receivers
+	taken := make(chan map[string]string, receivers)
+	for i := range receivers {
+		phone := relay.Receiver(t, fmt.Sprintf("phone%d", i))
+		go func() { taken <- take(t, phone, perPhone) }()
+	}
+	for range receivers {
+		if texts := <-taken; len(texts) != perPhone {
+			t.Errorf("a receiver got %d messages, %d were sent to it", len(texts), perPhone)
+		}
+	}
+}
+
 // sendInTurn is one sender: n messages, one after the other, each to the next of
 // the receivers phone0, phone1, …; each text is "sender number". All must be
 // answered with the status wanted.

@@ -205,6 +205,8 @@ func httpShows() []show {
 					t.Errorf("mid %s, expected %s", got, mids[i])
 				}
 			}
+			phone.ExpectNothing(t)
+			phone = relay.Receiver(t, "phone") // by now the core knows that there is room
 			nothingMore(t, relay, phone)
 		}},
 		{"503 not ready: too many connections, on either channel", func(t *testing.T, _ wire) {

@@ -56,6 +56,7 @@ func refusals() []refusal {
 		{line: "400 bad packet: nested too deep", request: postJSON("/NAME.send", deep), status: 400, info: "nested deeper"},
 		{line: "urlencoded: `data` is JSON text, or 400", request: postForm("/", "cmd=MESSAGE&data=x"), status: 400, info: "data"},
 		{line: "urlencoded: 400 for JSON that says it is a form", request: postForm("/NAME.send", `{"text":"t"}`), status: 400, info: "application/json"},
+		{line: "400: more parameters than anybody needs", request: get("/NAME.send?" + strings.Repeat("a=&", 2000)), status: 400, info: "parameters"},
 		{line: "400: a text given twice", request: get("/NAME.send?text=a&text=b"), status: 400, info: `"text"`},
 
 		{line: "Everything is valid UTF-8, else 400: path", request: get("/NAME%ff.send?text=t"), status: 400, info: "UTF-8"},

@@ -15,7 +15,7 @@ import (
 type wire struct {
 	open   *harness.Relay // as the defaults are: senders need no token, receivers do
 	strict *harness.Relay // everybody needs the token, no cors, small limits
-	lax    *harness.Relay // receivers need no token; short times
+	lax    *harness.Relay // receivers need no token, and wait less
 	names  *atomic.Int64
 }
 
@@ -30,7 +30,7 @@ func startWire(t *testing.T) wire {
 			"websocket": harness.Object{"maxFrame": maxBytes},
 		}),
 		lax: harness.Start(t, harness.Object{
-			"websocket": harness.Object{"verifyToken": false, "authTimeout": 300, "retryTimeout": 200, "waitTimeout": 500},
+			"websocket": harness.Object{"verifyToken": false, "retryTimeout": 200, "waitTimeout": 500},
 		}),
 		names: new(atomic.Int64),
 	}

@@ -101,22 +101,20 @@ func authShows() []show {
 			}
 			phone.Auth(t, w.open.Token, w.name(), "")
 		}},
-		{"No AUTH within `authTimeout`: the socket is closed", func(t *testing.T, w wire) {
-			began, phone := time.Now(), w.lax.Dial(t)
-			phone.Send(t, `{"cmd":"PING"}`)
-			phone.Expect(t, needAuth)
-			if code := phone.ExpectEnd(t); code != 1008 {
+		{"No AUTH within `authTimeout`: the socket is closed", func(t *testing.T, _ wire) {
+			const limit = 1500 * time.Millisecond
+			relay := harness.Start(t, harness.Object{"websocket": harness.Object{"authTimeout": limit.Milliseconds()}})
+			phone := relay.Receiver(t, "phone")
+			began, stranger := time.Now(), relay.Dial(t)
+			stranger.Send(t, `{"cmd":"PING"}`)
+			stranger.Expect(t, needAuth)
+			if code := stranger.ExpectEnd(t); code != 1008 {
 				t.Errorf("close code %d, expected 1008", code)
 			}
-			if took := time.Since(began); took < 300*time.Millisecond {
+			if took := time.Since(began); took < limit {
 				t.Errorf("closed after %v", took)
 			}
-		}},
-		{"No AUTH within `authTimeout`: who has authenticated stays", func(t *testing.T, w wire) {
-			phone := w.lax.Receiver(t, w.name())
-			stranger := w.lax.Dial(t) // younger
-			stranger.ExpectEnd(t)
-			phone.ExpectNothing(t)
+			nothingMore(t, relay, phone) // who has authenticated stays, though older
 		}},
 		{"A new AUTH changes the receiver's group", func(t *testing.T, w wire) {
 			name, before, after, last := w.name(), w.name(), w.name(), w.name()

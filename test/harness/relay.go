@@ -39,6 +39,9 @@ type Channel struct {
 	PID   int    // 0 if it does not run
 }
 
+// jwtHeader is what every session begins with: {"alg":"HS256","typ":"JWT"}.
+const jwtHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+
 // stopTime is what a relay may take to end when it is asked to, and more: eight
 // seconds are promised.
 const stopTime = 10 * time.Second
@@ -230,6 +233,9 @@ func (r *Relay) finish(t testing.TB) {
 	}
 	if strings.Contains(log, r.Token) {
 		t.Error("the relay has printed its token")
+	}
+	if strings.Contains(log, jwtHeader) {
+		t.Error("the relay has printed a session")
 	}
 	if t.Failed() {
 		t.Logf("what the relay in %s has printed:\n%s", r.Dir, log)

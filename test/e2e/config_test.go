@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mpush/test/harness"
+)
+
+// check runs mpush check on a configuration.
+func check(t *testing.T, config string) harness.Result {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return harness.Run(t, dir, nil, "check")
+}
+
+// hasLine tells whether a line of text has all the parts.
+func hasLine(text string, parts ...string) bool {
+next:
+	for line := range strings.Lines(text) {
+		for _, part := range parts {
+			if !strings.Contains(line, part) {
+				continue next
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func TestConfigIsCheckedWithKeyLineAndColumn(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		line   string
+		config string
+		says   []string // in one line
+	}{
+		{"an unknown key is an error", "{\n  \"token\": \"a-strong-one\",\n  \"htpp\": {}\n}", []string{"config.json:3:3", "htpp", "unknown key", `"http"`}},
+		{"an unknown key is an error: in a channel's section", "{\n  \"http\": {\n    \"verifyTokn\": true\n  }\n}", []string{"config.json:3:5", "http.verifyTokn", "unknown key"}},
+		{"an unknown key is an error: in the relay's own section", "{\"limits\": {\"tll\": 5}}", []string{"config.json:1:13", "limits.tll", "unknown key"}},
+		{"a wrong type is an error: token", "{\n\t\"token\": [\"x\"]\n}", []string{"config.json:2:2", "token"}},
+		{"a wrong type is an error: port", "{\n  \"http\": {\"port\": \"9093\"}\n}", []string{"config.json:2:12", "http.port", "number"}},
+		{"a wrong type is an error: verifyToken", "{\n  // a comment\n  \"websocket\": {\n    \"verifyToken\": 1,\n  },\n}", []string{"config.json:4:5", "websocket.verifyToken"}},
+		{"a wrong type is an error: waitTimeout", `{"websocket": {"waitTimeout": "5s"}}`, []string{"config.json:1:16", "websocket.waitTimeout", "milliseconds"}},
+		{"a wrong type is an error: a section", `{"http": []}`, []string{"config.json:1:2", "http", "expected an object"}},
+		{"a wrong value is an error: port", `{"websocket": {"port": 70000}}`, []string{"config.json:1:16", "websocket.port", "65535"}},
+		{"not JSON", "{\n  \"token\": \"x\"\n  \"http\": {}\n}", []string{"config.json:3:3"}},
+		{"a key given twice is an error", "{\n  \"token\": \"x\",\n  \"token\": \"y\"\n}", []string{"config.json:3:3", "token", "twice"}},
+	} {
+		t.Run(row.line, func(t *testing.T) {
+			t.Parallel()
+			got := check(t, row.config)
+			if got.Code != 1 || got.Stdout != "" || !hasLine(got.Stderr, row.says...) {
+				t.Errorf("exit code %d, no line with %q\n%s%s", got.Code, row.says, got.Stdout, got.Stderr)
+			}
+		})
+	}
+}
+
+// "The readme's file, comments and trailing commas included, loads as it is."
+func TestReadmesConfigIsRight(t *testing.T) {
+	t.Parallel()
+	config, err := os.ReadFile(filepath.Join("testdata", "readme-config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := check(t, string(config)); got.Code != 0 || got.Stdout != "config.json is right\n" {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+}
+
+func TestShippedConfigIsRight(t *testing.T) {
+	t.Parallel()
+	config, err := os.ReadFile(filepath.Join("..", "..", "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := check(t, string(config)); got.Code != 0 || got.Stdout != "config.json is right\n" {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+}
+
+// "A value under its floor is raised to it, with a warning … (a later version's
+// `fcm` section: a warning)"
+func TestTooShortTimesAreRaisedWithAWarning(t *testing.T) {
+	t.Parallel()
+	relay := harness.Start(t, harness.Object{
+		"http":      harness.Object{"waitTimeout": 1},
+		"websocket": harness.Object{"retryTimeout": 99, "waitTimeout": 499},
+		"fcm":       harness.Object{"projectId": "x"},
+	})
+	for _, parts := range [][]string{
+		{"http.waitTimeout", "config.json:", "1 ms", "500 ms"},
+		{"websocket.retryTimeout", "config.json:", "99 ms", "100 ms"},
+		{"websocket.waitTimeout", "config.json:", "499 ms", "500 ms"},
+		{"fcm", "config.json:", "later version"},
+	} {
+		relay.WaitLog(t, append(parts, "level=WARN")...)
+	}
+	relay.Away(t, "phone", "")
+	began := time.Now()
+	relay.Get(t, "/phone.send").ExpectStatuses(t, statuses{"phone": "ready"})
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("waitTimeout was not raised: the answer came after %v", took)
+	}
+
+	hasty := harness.Start(t, harness.Object{"websocket": harness.Object{"authTimeout": 0}})
+	hasty.WaitLog(t, "level=WARN", "websocket.authTimeout", "config.json:", "0 ms", "100 ms")
+	began = time.Now()
+	hasty.Dial(t).ExpectEnd(t)
+	if took := time.Since(began); took < 90*time.Millisecond {
+		t.Errorf("authTimeout was not raised: the end came after %v", took)
+	}
+}
+
+// "`http.host`, `websocket.host`: `""` is all interfaces, but loopback only while
+// the channel can be entered with an empty or well-known token or by anyone, and
+// the log says why; an explicit address is obeyed, with a warning."
+func TestListenersWithoutAHostAreOnLoopbackWhileAnybodyMayEnter(t *testing.T) {
+	t.Parallel()
+	const strong = "a-strong-token-of-this-test"
+	for name, row := range map[string]struct {
+		config          string
+		http, websocket string // addresses without port
+		warns           []string
+	}{
+		"a strong token":        {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"an empty token":        {`{"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
+		"a well-known token":    {`{"token":"change-me","http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
+		"no token is asked for": {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},
+		"an explicit host":      {`{"token":"test","http":{"port":0,"host":"0.0.0.0"},"websocket":{"port":0,"host":"localhost"}}`, "[::]", "127.0.0.1", []string{"http.host", "0.0.0.0", "token"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := harness.New(t, nil)
+			relay.Configure(t, row.config)
+			relay.Start(t)
+			for channel, want := range map[string]string{"http": row.http, "websocket": row.websocket} {
+				address := relay.Address(t, channel)
+				host := address[:strings.LastIndexByte(address, ':')]
+				if host == "0.0.0.0" {
+					host = "[::]" // all interfaces, where there is no IPv6
+				}
+				if host != want {
+					t.Errorf("%s listens at %s, expected %s", channel, address, want)
+				}
+			}
+			if row.warns != nil {
+				relay.WaitLog(t, append(row.warns, "level=WARN")...)
+			} else if strings.Contains(relay.Log(), "level=WARN") {
+				t.Errorf("warnings:\n%s", relay.Log())
+			}
+		})
+	}
+}

@@ -1,0 +1,184 @@
+//go:build linux
+
+package kill
+
+import (
+	"fmt"
+	"time"
+)
+
+// inbox is what one receiver has got.
+type inbox struct {
+	name    string
+	copies  map[int64]*copyOf
+	newest  int64     // the highest mid
+	last    int64     // the mid of the last delivery
+	awaited int64     // of the last delivery, if it is not confirmed; else 0
+	acked   time.Time // when the newest ack of something began that had not been acked before
+	numbers map[string]int // newest number by sender
+}
+
+// copyOf is one message at one receiver.
+type copyOf struct {
+	times int
+	// acked is when the receiver first began to confirm it, again when it did
+	// so last.
+	acked, again time.Time
+	// ok: a sender was told so. followed: another message came after it. Either
+	// way its ack has been understood.
+	ok, followed bool
+
+	conn  *connection // of the last delivery
+	since time.Time   // the core can not have sent it over conn before
+	here  int         // deliveries over conn
+}
+
+// connection is a receiver's socket.
+type connection struct {
+	receiver string
+	opened   time.Time // its AUTH was not sent before
+}
+
+func newInbox(name string) *inbox {
+	return &inbox{name: name, copies: make(map[int64]*copyOf), numbers: make(map[string]int)}
+}
+
+// packet is what a MESSAGE says.
+type packet struct {
+	mid      int64
+	text     string
+	sendType string
+	target   string
+	method   string
+	from     string
+}
+
+// delivered notes a message that a receiver has read.
+func (l *ledger) delivered(now time.Time, conn *connection, p packet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	box := l.inboxes[conn.receiver]
+	l.note(now, box.name, "gets %d %q", p.mid, p.text)
+	s := l.sends[p.text]
+	if s == nil {
+		l.complain(now, box.name, "got %d %q, which nobody sent", p.mid, p.text)
+		return
+	}
+	l.checkContent(now, box, s, p)
+	l.identify(s, p.mid)
+	if s.mid != p.mid {
+		return // told already
+	}
+	if box.awaited != 0 && p.mid > box.awaited {
+		l.complain(now, box.name, "got %d before it confirmed %d", p.mid, box.awaited)
+	}
+	if c := box.copies[box.last]; c != nil && p.mid > box.last {
+		c.followed = true
+	}
+	box.last, box.awaited = p.mid, p.mid
+	if c := box.copies[p.mid]; c != nil {
+		l.repeated(now, box, c, conn, s)
+	} else {
+		l.first(now, box, conn, s)
+	}
+	l.change()
+}
+
+func (l *ledger) checkContent(now time.Time, box *inbox, s *send, p packet) {
+	from := ""
+	if s.method == "websocket" {
+		from = s.sender
+	}
+	if p.sendType != s.sendType || p.target != s.target || p.method != s.method || p.from != from {
+		l.complain(now, box.name, "%q came as %+v, it was sent by %s over %s to %s %s", s.text, p, s.sender, s.method, s.sendType, s.target)
+	}
+	for _, name := range s.receivers {
+		if name == box.name {
+			return
+		}
+	}
+	l.complain(now, box.name, "got %q, which was sent to %v", s.text, s.receivers)
+}
+
+// first takes the first delivery of a message to a receiver.
+func (l *ledger) first(now time.Time, box *inbox, conn *connection, s *send) {
+	l.figures.Delivered++
+	if s.fate == refused {
+		l.complain(now, box.name, "got %q, which was refused", s.text)
+	}
+	if s.mid < box.newest {
+		l.complain(now, box.name, "got %d for the first time after %d", s.mid, box.newest)
+	}
+	if newest := box.numbers[s.sender]; s.number <= newest {
+		l.complain(now, box.name, "got %s's message %d for the first time after %d", s.sender, s.number, newest)
+	}
+	box.newest, box.numbers[s.sender] = s.mid, s.number
+	box.copies[s.mid] = &copyOf{times: 1, conn: conn, here: 1, since: latest(s.at, conn.opened, box.acked)}
+}
+
+// repeated takes a further delivery, which needs a reason: the resend timer of
+// the same connection, a reconnect while the ack may have been lost on its way,
+// or the death of a process that knew of the ack.
+func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection, s *send) {
+	c.times++
+	if c.conn == conn {
+		c.here++
+		l.figures.Resent++
+		if c.followed {
+			l.complain(now, box.name, "got %d again after another over the same connection", s.mid)
+		}
+		// The n-th resend can not come before n intervals have passed. Times are
+		// counted in whole milliseconds.
+		if due := time.Duration(c.here-1) * l.retry; now.Sub(c.since) < due-2*time.Millisecond {
+			l.complain(now, box.name, "got %d for the %dth time over one connection, only %v after it can have been sent first", s.mid, c.here, now.Sub(c.since))
+		}
+		return
+	}
+	switch {
+	case c.ok: // so the core knew
+		l.figures.Crashed++
+		if !l.lostSince(c.again, now, "core") {
+			l.complain(now, box.name, "got %d again, though a sender was told that it is ok, and no core died", s.mid)
+		}
+	case c.followed: // so the channel knew
+		l.figures.Crashed++
+		if !l.lostSince(c.again, now, "core", "websocket") {
+			l.complain(now, box.name, "got %d again, though another had followed it, and no process died", s.mid)
+		}
+	default:
+		l.figures.Reconnected++
+	}
+	c.conn, c.here, c.since = conn, 1, latest(s.at, conn.opened)
+	c.ok, c.followed = false, false
+}
+
+// confirms notes an ack before it leaves.
+func (l *ledger) confirms(now time.Time, receiver string, mid int64, how string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, receiver, "confirms %d%s", mid, how)
+	box := l.inboxes[receiver]
+	c := box.copies[mid]
+	if c == nil {
+		panic(fmt.Sprintf("%s confirms %d, which it has not got", receiver, mid))
+	}
+	c.again = now
+	if c.acked.IsZero() {
+		c.acked = now
+		// What follows can have been sent since the first ack, not the last.
+		box.acked = now
+	}
+	if box.awaited == mid {
+		box.awaited = 0
+	}
+	l.change()
+}
+
+func latest(times ...time.Time) (last time.Time) {
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}

@@ -1,0 +1,283 @@
+//go:build linux
+
+package kill
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ledger is what the outside of the relay knows: what senders sent and were
+// told, what receivers got and confirmed, and which faults there were. It checks
+// what can be checked at once as it is written, and the rest when the relay is
+// quiet. Its methods may be called from any goroutine.
+type ledger struct {
+	retry  time.Duration       // the websocket channel's retryTimeout
+	groups map[string][]string // members by group
+
+	mu        sync.Mutex
+	sends     map[string]*send // by text
+	mids      map[int64]*send
+	inboxes   map[string]*inbox
+	highest   int64   // mid that anybody was told
+	faults    []fault // the deadly ones
+	unsettled []*send // since the last balance
+	found     []string
+	history   []note
+	figures   figures
+	changed   chan struct{} // closed with the next change
+}
+
+// figures are counted over all rounds.
+type figures struct {
+	Sent, Accepted, Refused, Unknown, UnknownAccepted int
+	Delivered                                         int // for the first time
+	Resent, Reconnected, Crashed                      int // deliveries again, by what brought them
+}
+
+// send is one message as its sender knows it.
+type send struct {
+	text      string
+	sender    string
+	number    int // of that sender's sends
+	method    string
+	sendType  string
+	target    string
+	receivers []string
+	at        time.Time
+	floor     int64 // the highest mid that anybody was told before
+
+	fate fate
+	mid  int64 // 0 until the sender is told or a receiver gets it
+}
+
+type fate uint8
+
+const (
+	pending  fate = iota // the sender awaits the answer
+	accepted             // it got a mid
+	refused              // it was told that nothing is queued
+	unknown              // it was told nothing, or nothing certain
+)
+
+// fault is the death of a process that may take knowledge along.
+type fault struct {
+	victim   string
+	from, to time.Time // to is zero while it is under way
+}
+
+// note is a line of history, kept for those who look into a failure.
+type note struct {
+	at   time.Time
+	who  string
+	what string
+}
+
+// maxHistory bounds the notes that are kept.
+const maxHistory = 20_000
+
+func newLedger(retry time.Duration, groups map[string][]string, receivers []string) *ledger {
+	l := &ledger{
+		retry: retry, groups: groups, sends: make(map[string]*send), mids: make(map[int64]*send),
+		inboxes: make(map[string]*inbox), changed: make(chan struct{}),
+	}
+	for _, name := range receivers {
+		l.inboxes[name] = newInbox(name)
+	}
+	return l
+}
+
+// sending notes a message before it leaves.
+func (l *ledger) sending(now time.Time, s *send) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.at, s.floor = now, l.highest
+	s.receivers = []string{s.target}
+	if s.sendType == "group" {
+		s.receivers = l.groups[s.target]
+	}
+	l.sends[s.text] = s
+	l.unsettled = append(l.unsettled, s)
+	l.figures.Sent++
+	l.note(now, s.sender, "sends %q to %s", s.text, s.target)
+}
+
+// answered notes a MESSAGE_REPLY.
+func (l *ledger) answered(now time.Time, s *send, mid int64, statuses map[string]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, s.sender, "is told %d %v of %q", mid, statuses, s.text)
+	s.fate = accepted
+	l.figures.Accepted++
+	l.identify(s, mid)
+	l.highest = max(l.highest, mid)
+	if got, want := slices.Sorted(maps.Keys(statuses)), slices.Sorted(slices.Values(s.receivers)); !slices.Equal(got, want) {
+		l.complain(now, s.sender, "the reply to %q names %v, it went to %v", s.text, got, want)
+	}
+	for name, status := range statuses {
+		switch status {
+		case "ready", "wait":
+		case "ok":
+			if box := l.inboxes[name]; box == nil || box.copies[mid] == nil || box.copies[mid].acked.IsZero() {
+				l.complain(now, s.sender, "%q is ok for %s, which has not confirmed it", s.text, name)
+			} else {
+				box.copies[mid].ok = true
+			}
+		default:
+			l.complain(now, s.sender, "%q has the status %s for %s", s.text, status, name)
+		}
+	}
+	l.change()
+}
+
+// unanswered notes that a sender knows nothing, or that its message was refused.
+func (l *ledger) unanswered(now time.Time, s *send, f fate, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, s.sender, "is not told what became of %q: %s", s.text, why)
+	s.fate = f
+	if f == refused {
+		l.figures.Refused++
+		if s.mid != 0 {
+			l.complain(now, s.sender, "%q was refused (%s) and delivered as %d", s.text, why, s.mid)
+		}
+	} else {
+		l.figures.Unknown++
+	}
+	l.change()
+}
+
+// identify binds a message to its mid. Held locked.
+func (l *ledger) identify(s *send, mid int64) {
+	switch other := l.mids[mid]; {
+	case s.mid == mid:
+		return
+	case s.mid != 0:
+		l.complain(time.Now(), s.sender, "%q has the mids %d and %d", s.text, s.mid, mid)
+		return
+	case other != nil:
+		l.complain(time.Now(), s.sender, "the mid %d is of %q and of %q", mid, other.text, s.text)
+		return
+	case mid <= s.floor:
+		l.complain(time.Now(), s.sender, "%q has the mid %d, though %d had been given before it was sent", s.text, mid, s.floor)
+	}
+	s.mid = mid
+	l.mids[mid] = s
+}
+
+// kills notes that a process is about to die; the returned function notes that
+// it has.
+func (l *ledger) kills(now time.Time, victim string) (died func(time.Time)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, "fault", "kill %s", victim)
+	i := len(l.faults)
+	l.faults = append(l.faults, fault{victim: victim, from: now})
+	return func(now time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.faults[i].to = now
+		l.note(now, "fault", "%s is dead", victim)
+	}
+}
+
+// staleness is how old knowledge may be that dies with a process. The core
+// writes acks down within milliseconds; the rest is for a busy machine.
+const staleness = 5 * time.Second
+
+// lostSince tells whether what one of these processes learned at a time may have
+// been lost with it by now. Held locked.
+func (l *ledger) lostSince(learned, now time.Time, victims ...string) bool {
+	return slices.ContainsFunc(l.faults, func(f fault) bool {
+		return slices.Contains(victims, f.victim) && !f.from.After(now) &&
+			(f.to.IsZero() || !learned.After(f.to)) && f.from.Sub(learned) < staleness
+	})
+}
+
+// remark adds to the history.
+func (l *ledger) remark(who, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(time.Now(), who, format, args...)
+}
+
+func (l *ledger) note(at time.Time, who, format string, args ...any) {
+	if len(l.history) >= maxHistory {
+		l.history = slices.Delete(l.history, 0, maxHistory/2)
+	}
+	l.history = append(l.history, note{at, who, fmt.Sprintf(format, args...)})
+}
+
+// fault notes what somebody outside the ledger's rules found wrong.
+func (l *ledger) wrong(who, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.complain(time.Now(), who, format, args...)
+	l.change()
+}
+
+func (l *ledger) complain(at time.Time, who, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.note(at, who, "WRONG: %s", text)
+	l.found = append(l.found, who+": "+text)
+}
+
+// complaints is what was found wrong so far.
+func (l *ledger) complaints() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.found)
+}
+
+// tell returns the latest history of some, and of the faults.
+func (l *ledger) tell(lines int, who ...string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var text []string
+	for _, n := range slices.Backward(l.history) {
+		if len(text) == lines {
+			break
+		}
+		if n.who == "fault" || len(who) == 0 || slices.Contains(who, n.who) {
+			text = append(text, fmt.Sprintf("%s %s: %s", n.at.Format("15:04:05.000000"), n.who, n.what))
+		}
+	}
+	slices.Reverse(text)
+	return strings.Join(text, "\n")
+}
+
+func (l *ledger) change() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// await waits until a condition holds, which is called with the ledger locked,
+// and tells whether it did before the limit.
+func (l *ledger) await(limit time.Duration, condition func() bool) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		met, changed := condition(), l.changed
+		l.mu.Unlock()
+		if met {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// total returns the figures of this moment.
+func (l *ledger) total() figures {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.figures
+}
