@@ -345,7 +345,7 @@ func TestUnregisterEndsTheQueue(t *testing.T) {
 	d := newDesk(t, Config{})
 	d.attach("ann").send("ann", "a", 5000).send("ann", "b", 5000).forget()
 	d.do(&Unregister{Link: socketLink, Request: d.request(), Receiver: "ann"})
-	d.got("recall ann 1000000", "evict ann gen1", "done", "told ann=failed", "told ann=failed")
+	d.got("evict ann gen1", "done", "told ann=failed", "told ann=failed")
 	d.send("ann", "c", 0).got("told ann=no")
 	item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000)
 	if item.Message != nil && item.State != record.Dead {

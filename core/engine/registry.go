@@ -359,14 +359,17 @@ func (p *pendingForget) resume(e *Engine, err error) {
 }
 
 func (e *Engine) forget(r *receiver) {
-	for _, it := range slices.Clone(r.items) {
-		e.end(it, record.Dead, "forgotten", nil, false)
-	}
+	items := slices.Clone(r.items)
+	// The routes go down before their items end: as one after the other was
+	// recalled, a channel would go on to the next of them.
 	for _, rt := range r.routes {
 		if rt.up {
 			e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: "unregistered"})
 			e.lowerRoute(rt)
 		}
+	}
+	for _, it := range items {
+		e.end(it, record.Dead, "forgotten", nil, false)
 	}
 	r.gone = true
 	e.leave(r)

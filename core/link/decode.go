@@ -17,6 +17,8 @@ import (
 const (
 	maxErrorBytes = 1 << 10
 	maxStateKey   = 256
+	// maxStateBytes bounds what one StateGet brings, so that it fits a frame.
+	maxStateBytes = 2 << 20
 	maxStateValue = 64 << 10
 	maxAnnounced  = 64 << 10
 )

@@ -32,8 +32,16 @@ func sessionResult(result *pluginpb.SessionResult) *pluginpb.CoreEnvelope {
 
 func stateResult(id uint64, entries map[string][]byte, err error) *pluginpb.CoreEnvelope {
 	result := &pluginpb.StateResult{RequestId: id, Entries: entries}
-	if err != nil {
+	size := 0
+	for key, value := range entries {
+		size += len(key) + len(value)
+	}
+	switch {
+	case err != nil:
 		result.Error = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())
+	case size > maxStateBytes:
+		result.Entries = nil
+		result.Error = refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "these entries have more than 2 MiB together: ask with a longer prefix")
 	}
 	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_State{State: result}}
 }

@@ -120,10 +120,11 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 	return err
 }
 
-// read decodes frames until the stream ends. A full relay blocks it, and so
-// slows the plugin down.
+// read decodes frames until the stream ends. A full relay blocks it, as do
+// answers that the plugin does not read, and so slows the plugin down.
 func (l *Link) read(ctx context.Context, stream pluginpb.Plugin_ExchangeClient) error {
 	for {
+		l.out.waitForRoom(ctx.Done())
 		frame, err := stream.Recv()
 		if err != nil {
 			return streamError(err)
@@ -165,17 +166,17 @@ func (l *Link) Send(effects []engine.Effect) {
 		case *engine.Deliver:
 			o.deliver(ef)
 		case *engine.Answer:
-			o.control = append(o.control, l.encodeAnswer(ef))
+			o.add(l.encodeAnswer(ef))
 		case *engine.Recall:
 			same := func(d *engine.Deliver) bool { return d.Generation == ef.Generation && d.Message.MID == ef.MID }
 			if !o.withdraw(ef.Receiver, same) {
-				o.control = append(o.control, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Recall{
+				o.add(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Recall{
 					Recall: &pluginpb.Recall{Receiver: ef.Receiver, Generation: ef.Generation, Mid: int64(ef.MID)},
 				}})
 			}
 		case *engine.Evict:
 			o.withdraw(ef.Receiver, func(d *engine.Deliver) bool { return d.Generation == ef.Generation })
-			o.control = append(o.control, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Evict{
+			o.add(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Evict{
 				Evict: &pluginpb.Evict{Receiver: ef.Receiver, Generation: ef.Generation, Reason: ef.Reason},
 			}})
 		}

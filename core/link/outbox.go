@@ -11,6 +11,10 @@ import (
 	"mpush/sdk/pluginpb"
 )
 
+// maxControlBytes is how much control may wait before nothing more is read from
+// the plugin: it asks faster than it reads the answers.
+const maxControlBytes = 4 << 20
+
 // Bounds of one frame. A frame holds at least one envelope, and no message is
 // larger than message.MaxSize, so that it stays under 3 MiB.
 const (
@@ -24,15 +28,23 @@ const (
 // and what is recalled before it was sent is never sent.
 //
 // It is bounded by what feeds it: the engine leases at most a prefetch per
-// route, and answers are bounded by the plugin's requests.
+// route, and requests are read while there is room for answers.
 type outbox struct {
 	mu      sync.Mutex
-	control []*pluginpb.CoreEnvelope
+	control []sized
+	bytes   int               // of control
+	room    chan struct{}     // closed when there is room again; nil if nobody waits
 	queues  map[string]*queue // by receiver
 	turns   []*queue          // queues with something in them
 	spare   []*queue
 	closed  bool
 	wake    chan struct{}
+}
+
+// sized is an envelope with its size in a frame.
+type sized struct {
+	*pluginpb.CoreEnvelope
+	size int
 }
 
 // queue is a receiver's deliveries, none of them sent yet.
@@ -51,13 +63,50 @@ func (o *outbox) close() {
 	defer o.mu.Unlock()
 	o.closed = true
 	o.control, o.turns, o.queues = nil, nil, nil
+	o.release()
 }
 
-// post appends control envelopes.
-func (o *outbox) post(envelopes ...*pluginpb.CoreEnvelope) {
+// release lets those go on who wait for room. Call with mu held.
+func (o *outbox) release() {
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// waitForRoom returns when more may be asked for, or done is closed.
+func (o *outbox) waitForRoom(done <-chan struct{}) {
+	for {
+		o.mu.Lock()
+		if o.closed || o.bytes < maxControlBytes {
+			o.mu.Unlock()
+			return
+		}
+		if o.room == nil {
+			o.room = make(chan struct{})
+		}
+		room := o.room
+		o.mu.Unlock()
+		select {
+		case <-room:
+		case <-done:
+			return
+		}
+	}
+}
+
+// add appends control. Call with mu held.
+func (o *outbox) add(env *pluginpb.CoreEnvelope) {
+	size := proto.Size(env) + 8
+	o.control = append(o.control, sized{env, size})
+	o.bytes += size
+}
+
+// post appends one control envelope.
+func (o *outbox) post(env *pluginpb.CoreEnvelope) {
 	o.mu.Lock()
 	if !o.closed {
-		o.control = append(o.control, envelopes...)
+		o.add(env)
 	}
 	o.mu.Unlock()
 	o.notify()
@@ -112,13 +161,17 @@ func (o *outbox) take(frame *pluginpb.CoreFrame) bool {
 	bytes := 0
 	for len(frame.Envelopes) < maxFrameEnvelopes && bytes < maxFrameBytes && len(o.control) > 0 {
 		env := o.control[0]
-		o.control[0] = nil
+		o.control[0] = sized{}
 		o.control = o.control[1:]
-		frame.Envelopes = append(frame.Envelopes, env)
-		bytes += proto.Size(env)
+		frame.Envelopes = append(frame.Envelopes, env.CoreEnvelope)
+		bytes += env.size
+		o.bytes -= env.size
 	}
 	if len(o.control) == 0 {
 		o.control = nil
+	}
+	if o.bytes < maxControlBytes {
+		o.release()
 	}
 	var last *message.Message
 	var batch *pluginpb.Deliver
@@ -156,8 +209,8 @@ func (o *outbox) take(frame *pluginpb.CoreFrame) bool {
 	return len(frame.Envelopes) > 0
 }
 
-// pump sends frames until ctx's end closes done or send fails. Between taking
-// the first and the rest it yields once: without that, batches hardly form.
+// pump sends frames until done is closed or send fails. It yields before each:
+// without that, batches hardly form and each envelope costs a system call.
 func (o *outbox) pump(done <-chan struct{}, send func(*pluginpb.CoreFrame) error) error {
 	for {
 		select {
@@ -165,8 +218,8 @@ func (o *outbox) pump(done <-chan struct{}, send func(*pluginpb.CoreFrame) error
 		case <-done:
 			return nil
 		}
-		runtime.Gosched()
 		for {
+			runtime.Gosched()
 			frame := &pluginpb.CoreFrame{}
 			if !o.take(frame) {
 				break

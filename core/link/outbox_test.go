@@ -143,3 +143,34 @@ func BenchmarkOutbox(b *testing.B) {
 		l.out.take(&pluginpb.CoreFrame{})
 	}
 }
+
+func TestPluginThatAsksWithoutReadingIsSlowedDown(t *testing.T) {
+	o := newOutbox()
+	done := make(chan struct{})
+	posted := make(chan int)
+	go func() {
+		n := 0
+		for ; o.bytesNow() < maxControlBytes; n++ {
+			o.post(doneEnvelope(uint64(n+1), nil))
+		}
+		posted <- n
+		o.waitForRoom(done)
+		posted <- n
+	}()
+	<-posted
+	select {
+	case <-posted:
+		t.Fatal("there is room in a full outbox")
+	default:
+	}
+	for o.take(&pluginpb.CoreFrame{}) {
+	}
+	<-posted
+	close(done)
+}
+
+func (o *outbox) bytesNow() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
