@@ -47,6 +47,17 @@ func (c *Core) specs() ([]supervisor.Spec, error) {
 	return specs, nil
 }
 
+// enabled lists the channels that are switched on.
+func enabled(cfg *config.Config) []string {
+	names := []string{}
+	for _, channel := range cfg.Channels {
+		if channel.Enabled {
+			names = append(names, channel.Name)
+		}
+	}
+	return names
+}
+
 // environment picks variables by name.
 func environment(environ, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
@@ -121,7 +132,7 @@ func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.P
 	h.mu.Lock()
 	l := link.New(link.Options{
 		Channel: channel, Rights: h.rights[channel], Relay: h.relay, Auth: h.auth,
-		Switchboard: h.board, Log: h.log, Declared: declared,
+		Switchboard: h.board, Declared: declared,
 	})
 	h.links[channel] = l
 	h.mu.Unlock()

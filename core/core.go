@@ -95,7 +95,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 		GroupMembers: cfg.Limits.GroupMembers,
 		TTL:          cfg.Limits.TTL.Milliseconds(),
 		Seed:         rand.Uint64(),
-	}, registry)
+	}, registry, enabled(cfg))
 	c.relay = relay.New(e, c.store, time.Now, c.log)
 	c.supervisor = supervisor.New(supervisor.Options{
 		RuntimeDir: c.dir.runtime,
@@ -128,22 +128,35 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 	defer stopRelay()
 	go func() { relaying <- c.relay.Run(relayContext) }()
 
-	err := c.start(ctx)
-	if err == nil {
-		started(c.supervisor.Status())
-		select {
-		case <-ctx.Done():
-		case err = <-relaying:
-			relaying <- err
-			err = fmt.Errorf("the data directory failed: %w", err)
+	// A store that fails ends everything, also while channels start.
+	running, failed := context.WithCancel(ctx)
+	defer failed()
+	relayed := make(chan error, 1)
+	go func() {
+		err := <-relaying
+		if err != nil {
+			c.log.Error("the data directory failed, stopping", "err", err)
 		}
+		failed()
+		relayed <- err
+	}()
+	err := c.start(running)
+	if running.Err() != nil {
+		err = nil // that is the reason, not what it broke
+	}
+	if err == nil && running.Err() == nil {
+		started(c.supervisor.Status())
+		<-running.Done()
 	}
 	_ = c.relay.Submit(relayContext, &engine.Stopping{})
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	c.supervisor.Stop(drain)
 	stopRelay()
-	return errors.Join(err, <-relaying)
+	if storeErr := <-relayed; storeErr != nil {
+		return fmt.Errorf("the data directory failed: %w", storeErr)
+	}
+	return err
 }
 
 // start starts all channels. What is wrong with a bundled one at the first
@@ -178,7 +191,7 @@ func (c *Core) start(ctx context.Context) error {
 }
 
 // Check describes and configures every channel without starting it, logs what
-// they say, and returns the first error.
+// they say, and returns what is wrong.
 func Check(ctx context.Context, options Options) error {
 	c := &Core{options: options, log: options.Log, board: link.NewSwitchboard(), rights: make(map[string][]pluginpb.Right)}
 	specs, err := c.specs()

@@ -124,6 +124,15 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestGroupMembersAreBounded(t *testing.T) {
+	for _, given := range []string{"0", "10001"} {
+		c := mustLoad(t, `{"limits": {"groupMembers": `+given+`}}`)
+		if c.Limits.GroupMembers != 10_000 || len(c.Warnings) != 1 {
+			t.Errorf("%s: %d, warnings %q", given, c.Limits.GroupMembers, c.Warnings)
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	c := mustLoad(t, `{
 		"token": 12345678901234567890123,

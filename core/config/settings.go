@@ -19,11 +19,16 @@ type setting struct {
 	fallback any      // nil: none
 	oneOf    []string // of a text: the words that it may be
 	served   bool     // something acts upon it
+	most     int64    // of a count: a larger one is lowered to it, as is 0; 0: none
 }
 
 // leastDuration: a shorter one is raised to it, with a warning. 0 is not shorter
 // but switches off what the duration bounds.
 const leastDuration = time.Second
+
+// mostGroupMembers: the statuses of a group send, with the longest of names, must
+// fit one answer to the channel that it came from.
+const mostGroupMembers = 10_000
 
 func settings() []setting {
 	const day = 24 * time.Hour
@@ -38,7 +43,7 @@ func settings() []setting {
 		{path: "limits.queueLength", kind: count, fallback: int64(100_000), served: true},
 		{path: "limits.queueBytes", kind: count, fallback: int64(256 << 20), served: true},
 		{path: "limits.receivers", kind: count, fallback: int64(100_000), served: true},
-		{path: "limits.groupMembers", kind: count, fallback: int64(10_000), served: true},
+		{path: "limits.groupMembers", kind: count, fallback: int64(mostGroupMembers), most: mostGroupMembers, served: true},
 		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day},
 		{path: "limits.connections", kind: count},
 		{path: "limits.diskReserve", kind: count},
@@ -156,6 +161,11 @@ func (r *report) inRange(n *node, s setting, value *any) bool {
 		if s.oneOf != nil && !slices.Contains(s.oneOf, v) {
 			r.fault(n.at, s.path, "expected one of %s", strings.Join(s.oneOf, ", "))
 			return false
+		}
+	case int64:
+		if s.most > 0 && (v == 0 || v > s.most) {
+			r.warn(n.at, s.path, "%d is too much, lowered to %d", v, s.most)
+			*value = s.most
 		}
 	case time.Duration:
 		if v != 0 && v < leastDuration {

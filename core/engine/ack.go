@@ -23,6 +23,10 @@ func (e *Engine) outcome(ev *Outcome) {
 		return
 	}
 	if ev.Kind == Acked {
+		if !rt.policy.Acks {
+			e.stats.ForeignRoutes++
+			return
+		}
 		origin := rt
 		if ev.Late || rt.generation != ev.Generation {
 			origin = nil
@@ -85,7 +89,7 @@ func (e *Engine) removeRoute(rt *route) {
 func (e *Engine) ack(r *receiver, mid message.MID, origin *route) {
 	it := r.byMID(mid)
 	if it == nil {
-		e.emit(&Find{Token: e.await(&pendingFind{receiver: r, ack: true}), Receiver: r.name, MID: mid})
+		e.find(&pendingFind{receiver: r, ack: true}, mid)
 		return
 	}
 	if !it.sent() {
@@ -115,7 +119,7 @@ func (e *Engine) confirm(ev *Confirm) {
 		if it := r.byMID(ev.MID); it != nil {
 			e.confirmHandoff(it, l.channel)
 		} else {
-			e.emit(&Find{Token: e.await(&pendingFind{receiver: r, channel: l.channel}), Receiver: r.name, MID: ev.MID})
+			e.find(&pendingFind{receiver: r, channel: l.channel}, ev.MID)
 		}
 	}
 }
@@ -138,20 +142,30 @@ type pendingFind struct {
 	channel  string
 }
 
-func (p *pendingFind) resume(*Engine, error) {}
+func (e *Engine) find(p *pendingFind, mid message.MID) {
+	p.receiver.reads++
+	e.emit(&Find{Token: e.await(p), Receiver: p.receiver.name, MID: mid})
+}
 
 func (e *Engine) found(ev *Found) {
-	p, ok := e.take(ev.Token).(*pendingFind)
-	if !ok || ev.Err != nil || p.receiver.gone {
-		return // the receiver gets the message again and acks again
+	if p, ok := e.take(ev.Token).(*pendingFind); ok {
+		e.readEnds(p.receiver, func() { e.use(p, ev) })
 	}
+}
+
+// use takes what a Find brought. If the read failed, the receiver gets the
+// message again and acks again.
+func (e *Engine) use(p *pendingFind, ev *Found) {
 	r := p.receiver
+	if ev.Err != nil {
+		return
+	}
 	it := r.byMID(ev.Item.MID)
 	switch {
 	case ev.Item.Message == nil:
 		e.stats.UnsentAcks++
 		return
-	case it == nil && ev.Item.State != record.Open:
+	case it == nil && (ev.Item.State != record.Open || slices.Contains(r.ended, ev.Item.Seq)):
 		e.stats.LateAcks++
 		return
 	case it == nil:

@@ -17,7 +17,7 @@ type line struct {
 }
 
 func newLine(tb testing.TB) *line {
-	l := &line{e: New(Config{}, record.Registry{}), now: 1_000_000, seqs: make([]record.Seq, 1)}
+	l := &line{e: New(Config{}, record.Registry{}, nil), now: 1_000_000, seqs: make([]record.Seq, 1)}
 	l.e.Step(l.now, &LinkUp{Link: 1, Channel: "sock"})
 	effects := l.e.Step(l.now, &Attach{Link: 1, Request: RequestID{Number: 1}, Name: "ann", Policy: record.Policy{Exclusive: true, Acks: true, Prefetch: 32, Resend: 3000}})
 	effects = l.e.Step(l.now, &Written{Token: effects[0].(*Write).Token})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"mpush/core/message"
 	"mpush/core/record"
@@ -30,7 +31,7 @@ type Engine struct {
 	receivers map[string]*receiver
 	groups    map[string][]*receiver // in the order of joining
 	links     map[LinkID]*link
-	pending   map[uint64]pending // what a token's answer continues
+	pending   map[uint64]any     // what a token's answer continues
 	changing  map[string][]Event // receivers whose record is being written, with what waits for that
 	lastToken uint64
 	lastGen   uint64
@@ -63,21 +64,23 @@ type link struct {
 	id      LinkID
 	channel string
 	ready   bool
-	routes  []*route // up over this link, in the order they came up
+	routes  []*route // up over this link; each knows its place
 }
 
-// pending is what goes on when the store has answered.
+// pending is what goes on when a write has ended.
 type pending interface{ resume(*Engine, error) }
 
-// New starts from what the store holds.
-func New(config Config, registry record.Registry) *Engine {
+// New starts from what the store holds. channels are those that the operator has
+// switched on: routes of others hold no name and keep no message waiting, until
+// they are back. nil stands for all.
+func New(config Config, registry record.Registry, channels []string) *Engine {
 	e := &Engine{
 		config:    config,
 		lastMID:   registry.LastMID,
 		receivers: make(map[string]*receiver, len(registry.Receivers)),
 		groups:    make(map[string][]*receiver),
 		links:     make(map[LinkID]*link),
-		pending:   make(map[uint64]pending),
+		pending:   make(map[uint64]any),
 		changing:  make(map[string][]Event),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 	}
@@ -93,6 +96,9 @@ func New(config Config, registry record.Registry) *Engine {
 		if r := e.receivers[rec.Receiver]; r != nil {
 			rt := newRoute(r, rec.Channel)
 			rt.kind, rt.address, rt.policy, rt.cursor = rec.Kind, rec.Address, rec.Policy, rec.Cursor
+			if channels != nil && !slices.Contains(channels, rec.Channel) {
+				rt.kind = record.Retired
+			}
 			r.routes = append(r.routes, rt)
 		}
 	}
@@ -199,20 +205,20 @@ func (e *Engine) write(next pending, ops ...record.Op) {
 	e.emit(w)
 }
 
-func (e *Engine) await(next pending) (token uint64) {
+func (e *Engine) await(next any) (token uint64) {
 	e.lastToken++
 	e.pending[e.lastToken] = next
 	return e.lastToken
 }
 
-func (e *Engine) take(token uint64) pending {
+func (e *Engine) take(token uint64) any {
 	next := e.pending[token]
 	delete(e.pending, token)
 	return next
 }
 
 func (e *Engine) resume(token uint64, err error) {
-	if next := e.take(token); next != nil {
+	if next, ok := e.take(token).(pending); ok {
 		next.resume(e, err)
 	}
 }

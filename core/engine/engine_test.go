@@ -39,7 +39,7 @@ func (d *desk) boot(config Config) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.e = New(config, registry)
+	d.e = New(config, registry, nil)
 	d.do(&LinkUp{Link: socketLink, Channel: "sock"}, &LinkReady{Link: socketLink},
 		&LinkUp{Link: pushLink, Channel: "push"}, &LinkReady{Link: pushLink})
 }
@@ -321,7 +321,7 @@ func TestLateAckOnANewSocketCountsBeforeTheResend(t *testing.T) {
 func TestDeclaredNameIsHeldAgainstOthersAndRetiredKeepsItsQueue(t *testing.T) {
 	d := newDesk(t, Config{})
 	declare := func(names ...string) *Declare {
-		ev := &Declare{Link: pushLink, Request: d.request()}
+		ev := &Declare{Link: pushLink, Request: d.request(), TakeNames: true}
 		for _, name := range names {
 			ev.Routes = append(ev.Routes, RouteSpec{Receiver: name, Policy: sockPolicy()})
 		}
@@ -347,10 +347,90 @@ func TestUnregisterEndsTheQueue(t *testing.T) {
 	d.do(&Unregister{Link: socketLink, Request: d.request(), Receiver: "ann"})
 	d.got("evict ann gen1", "done", "told ann=failed", "told ann=failed")
 	d.send("ann", "c", 0).got("told ann=no")
+	if s := d.e.Stats(); s.Dead != 2 {
+		t.Errorf("%d dead letters, want 2", s.Dead)
+	}
+}
+
+func TestMessageAckedTwiceIsCountedOnce(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0).send("ann", "b", 0)
+	d.do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1})
+	// Two callbacks, both looked up before the first one's end is on disk.
+	ack := &Confirm{Link: pushLink, Receiver: "ann", MID: 1_000_000}
+	finds := append(slices.Clone(d.e.Step(d.now, ack)), slices.Clone(d.e.Step(d.now, ack))...)
+	d.take(finds[:0])
+	var answers []Event
+	for _, effect := range finds {
+		find := effect.(*Find)
+		item, _, _ := d.mem.Find(context.Background(), find.Receiver, find.MID)
+		answers = append(answers, &Found{Token: find.Token, Item: item})
+	}
+	d.do(answers...)
+	if s := d.e.Stats(); s.Acked != 1 || s.LateAcks != 1 || d.e.receivers["ann"].queued != 1 {
+		t.Errorf("%+v, %d queued", s, d.e.receivers["ann"].queued)
+	}
+}
+
+func TestHandedOffMessageDoesNotFailWhenItExpires(t *testing.T) {
+	d := newDesk(t, Config{TTL: 1000})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).register("ann").send("ann", "a", 0)
+	d.outcome(pushLink, "ann", HandedOff, 0).wait(2000).attach("ann")
 	item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000)
-	if item.Message != nil && item.State != record.Dead {
+	if item.State != record.HandedOff || item.Status.String() != "push-ok" {
 		t.Errorf("the item is %+v", item.Item)
 	}
+}
+
+func TestExpiredMessagesMakeRoomInAFullQueue(t *testing.T) {
+	d := newDesk(t, Config{TTL: 1000, QueueLength: 1})
+	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
+	d.send("ann", "a", 0).wait(2000).send("ann", "b", 0).send("ann", "c", 0)
+	d.got("told ann=ready", "told ann=full", "told ann=ready")
+}
+
+func TestChannelThatIsSwitchedOffHoldsNoName(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.do(&Declare{Link: pushLink, Request: d.request(), Routes: []RouteSpec{{Receiver: "hook", Policy: sockPolicy()}}})
+	d.attach("hook").forget().mem = d.mem.Reopen()
+	registry, _ := d.mem.Load(context.Background())
+	d.e = New(Config{}, registry, []string{"sock"})
+	d.do(&LinkUp{Link: socketLink, Channel: "sock"}, &LinkReady{Link: socketLink})
+	d.attach("hook").got("attached hook gen1")
+}
+
+func TestRetiredRouteLetsGoOfWhatOthersHandedOff(t *testing.T) {
+	d := newDesk(t, Config{})
+	hookLink := LinkID(7)
+	d.do(&LinkUp{Link: hookLink, Channel: "hook"})
+	d.do(&Declare{Link: hookLink, Request: d.request(), Routes: []RouteSpec{{Receiver: "ann", Group: "g", Policy: sockPolicy()}}})
+	d.register("ann").send("ann", "a", 0)
+	d.outcome(pushLink, "ann", HandedOff, 0).do(&Declare{Link: hookLink, Request: d.request()})
+	if item, _, _ := d.mem.Find(context.Background(), "ann", 1_000_000); item.State != record.HandedOff {
+		t.Errorf("the item is %+v", item.Item)
+	}
+}
+
+func TestUnchangedRegistrationSendsNothingAgain(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.register("ann").send("ann", "a", 0).forget()
+	d.now += seenEvery // the record is due to be written again
+	d.register("ann").got("done")
+}
+
+func TestLimitsHoldForAWholeDeclaration(t *testing.T) {
+	d := newDesk(t, Config{Receivers: 2, GroupMembers: 2})
+	declare := func(group string, names ...string) {
+		ev := &Declare{Link: pushLink, Request: d.request()}
+		for _, name := range names {
+			ev.Routes = append(ev.Routes, RouteSpec{Receiver: name, Group: group, Policy: sockPolicy()})
+		}
+		d.do(ev)
+	}
+	declare("", "a", "b", "c")
+	d.got(fmt.Sprintf("refused %d", Limit))
+	declare("", "a", "b")
+	d.got("done")
 }
 
 func TestMidsIncreaseWhenTheClockGoesBackAndAcrossARestart(t *testing.T) {

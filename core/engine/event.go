@@ -75,6 +75,9 @@ type Declare struct {
 	Link    LinkID
 	Request RequestID
 	Routes  []RouteSpec
+	// TakeNames lets a declared receiver take its name, and its queue, from a
+	// client that attached under it.
+	TakeNames bool
 }
 
 // Register stores one durable route on a client's behalf.
@@ -150,7 +153,7 @@ type Found struct {
 }
 
 // Stopping: the relay is about to end. Waits end with the statuses of the
-// moment, new sends and attaches are refused.
+// moment, new sends, attaches and registrations are refused.
 type Stopping struct{}
 
 func (*LinkUp) event()     {}

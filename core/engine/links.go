@@ -37,10 +37,10 @@ func (e *Engine) linkDown(ev *LinkDown) {
 	if l == nil {
 		return
 	}
-	for _, rt := range slices.Clone(l.routes) {
+	delete(e.links, ev.Link)
+	for _, rt := range l.routes {
 		e.lowerRoute(rt)
 	}
-	delete(e.links, ev.Link)
 	e.endWaits(func(w *wait) bool { return w.link == ev.Link })
 }
 

@@ -15,12 +15,10 @@ type pendingLoad struct {
 	tail  record.Seq // the receiver's when it was asked for
 }
 
-func (p *pendingLoad) resume(*Engine, error) {}
-
 func (e *Engine) requestLoad(rt *route) {
 	r := rt.receiver
 	rt.load = e.await(&pendingLoad{route: rt, tail: r.tail})
-	r.loads++
+	r.reads++
 	e.emit(&Load{
 		Token: rt.load, Receiver: r.name, After: rt.next - 1,
 		N: rt.windowItems() - len(rt.window), MaxBytes: maxWindowBytes - rt.bytes,
@@ -32,19 +30,19 @@ func (e *Engine) requestLoad(rt *route) {
 func (e *Engine) loaded(ev *Loaded) {
 	switch p := e.take(ev.Token).(type) {
 	case *pendingLoad:
-		e.loadEnds(p.route.receiver, func() { e.refill(p, ev) })
+		e.readEnds(p.route.receiver, func() { e.refill(p, ev) })
 	case *pendingSweep:
-		e.loadEnds(p.receiver, func() { e.swept(p, ev) })
+		e.readEnds(p.receiver, func() { e.swept(p, ev) })
 	}
 }
 
-// loadEnds uses a Load's answer while what ended meanwhile is still known.
-func (e *Engine) loadEnds(r *receiver, use func()) {
+// readEnds uses a read's answer while what ended meanwhile is still known.
+func (e *Engine) readEnds(r *receiver, use func()) {
 	if !r.gone {
 		use()
 	}
-	r.loads--
-	if r.loads == 0 {
+	r.reads--
+	if r.reads == 0 {
 		r.ended = nil
 	}
 }
@@ -83,16 +81,15 @@ func (e *Engine) fill(rt *route, p *pendingLoad, ev *Loaded) {
 	e.touch(rt)
 }
 
-// pendingSweep looks for open items that no route carries any further.
+// pendingSweep looks for open items whose time is over, or that no route carries
+// any further.
 type pendingSweep struct{ receiver *receiver }
-
-func (p *pendingSweep) resume(*Engine, error) {}
 
 // sweepItems is how many items a sweep looks at in one step.
 const sweepItems = 64
 
 func (e *Engine) sweep(r *receiver, after record.Seq) {
-	r.loads++
+	r.reads++
 	e.emit(&Load{
 		Token: e.await(&pendingSweep{r}), Receiver: r.name, After: after,
 		N: sweepItems, MaxBytes: maxWindowBytes,
@@ -100,12 +97,13 @@ func (e *Engine) sweep(r *receiver, after record.Seq) {
 }
 
 // swept ends what is done with, and goes on while there may be more. If the
-// read failed, such items stay open until they expire.
+// read failed, such items stay open until the next sweep.
 func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 	r := p.receiver
-	if ev.Err != nil || !slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired }) {
+	if ev.Err != nil {
 		return
 	}
+	alive := slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired })
 	for _, queued := range ev.Items {
 		if slices.Contains(r.ended, queued.Seq) {
 			continue
@@ -114,7 +112,12 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 		if it == nil {
 			it = &item{Item: queued.Item, message: queued.Message, receiver: r}
 		}
-		e.endIfDone(it, nil)
+		switch {
+		case it.expired(e.wall):
+			e.expire(it)
+		case alive:
+			e.endIfDone(it, nil)
+		}
 	}
 	if n := len(ev.Items); n > 0 && ev.More {
 		e.sweep(r, ev.Items[n-1].Seq)

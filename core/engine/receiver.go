@@ -29,8 +29,8 @@ type receiver struct {
 
 	gone bool // forgotten; what still refers to it must let go
 
-	loads int // Loads under way
-	// ended are the items that ended while loads were under way: what those
+	reads int // Loads and Finds under way
+	// ended are the items that ended while reads were under way: what those
 	// bring may be older than that.
 	ended []record.Seq
 }
@@ -163,12 +163,34 @@ func (e *Engine) leave(r *receiver) {
 	r.group = ""
 }
 
-// raise lifts an item's status and what its sender is told.
+// raise lifts an item's status and what its sender is told. A hand-off is the
+// last that a sender waits for when nobody can ack.
 func (e *Engine) raise(it *item, status message.Status) {
 	it.Status = it.Status.Max(status)
-	if it.wait != nil {
-		it.wait.statuses[it.waitSlot].Status = it.Status
+	if it.wait == nil {
+		return
 	}
+	it.wait.statuses[it.waitSlot].Status = it.Status
+	if it.Status.Rank >= message.ChannelOK && !it.receiver.canAck() {
+		e.unwait(it)
+	}
+}
+
+// unwait tells the item's sender, if one waits, that its status is final.
+func (e *Engine) unwait(it *item) {
+	if w := it.wait; w != nil {
+		it.wait = nil
+		it.receiver.release(it)
+		w.open--
+		if w.open == 0 {
+			e.finishWait(w)
+		}
+	}
+}
+
+// canAck tells whether the receiver itself can confirm on some route.
+func (r *receiver) canAck() bool {
+	return slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired && rt.policy.Acks })
 }
 
 // end is the end of an item. Leases of it are recalled, but for origin, which
@@ -191,7 +213,7 @@ func (e *Engine) end(it *item, state record.State, reason string, origin *route,
 	}
 	r := it.receiver
 	r.count(-1, -int64(it.message.Size()))
-	if r.loads > 0 {
+	if r.reads > 0 {
 		r.ended = append(r.ended, it.Seq)
 	}
 	it.refs++ // until the end of this function
@@ -205,15 +227,17 @@ func (e *Engine) end(it *item, state record.State, reason string, origin *route,
 		}
 		e.dropAt(rt, i)
 	}
-	if w := it.wait; w != nil {
-		it.wait = nil
-		r.release(it)
-		w.open--
-		if w.open == 0 {
-			e.finishWait(w)
-		}
-	}
+	e.unwait(it)
 	r.release(it)
+}
+
+// expire ends an item whose time is over.
+func (e *Engine) expire(it *item) {
+	if it.Status.Rank >= message.ChannelOK {
+		e.end(it, record.HandedOff, "", nil, true)
+	} else {
+		e.end(it, record.Dead, "expired", nil, true)
+	}
 }
 
 // endIfDone ends an item that no route will carry any further: every route has

@@ -28,6 +28,7 @@ type change struct {
 	retire    bool
 	displaced string     // the channel that loses the name, or ""
 	cursor    record.Seq // of a new route
+	rerouted  bool       // the route is new or differs
 	ops       []record.Op
 }
 
@@ -60,7 +61,7 @@ func (e *Engine) committed(names []string) {
 }
 
 // plan checks a claim and says what it would change. Nothing is changed yet.
-func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec) (*change, *Refusal) {
+func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, takeNames bool) (*change, *Refusal) {
 	if !message.ValidName(spec.Receiver) || spec.Group != "" && !message.ValidName(spec.Group) {
 		return nil, &Refusal{Invalid, fmt.Sprintf("name and group must have 1 to %d bytes and no control characters", message.MaxNameBytes)}
 	}
@@ -70,8 +71,8 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec) (*c
 	spec.Policy = normal(spec.Policy)
 	c := &change{channel: channel, kind: kind, spec: spec}
 	r := e.receivers[spec.Receiver]
-	if known := len(e.receivers) + len(e.changing); r == nil && e.config.Receivers > 0 && known >= e.config.Receivers {
-		return nil, &Refusal{Limit, fmt.Sprintf("limits.receivers: the server knows %d receivers already", known)}
+	if r == nil && e.config.Receivers > 0 && len(e.receivers) >= e.config.Receivers {
+		return nil, &Refusal{Limit, fmt.Sprintf("limits.receivers: the server knows %d receivers already", len(e.receivers))}
 	}
 	if members := len(e.groups[spec.Group]); spec.Group != "" && (r == nil || r.group != spec.Group) &&
 		e.config.GroupMembers > 0 && members >= e.config.GroupMembers {
@@ -83,8 +84,8 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec) (*c
 	var rt *route
 	if r != nil {
 		if holder := r.holder(); spec.Policy.Exclusive && holder != nil && holder.channel != channel {
-			// What the operator configures comes before what a client attached.
-			if kind != record.Declared || holder.kind == record.Declared {
+			// What the operator configures may come before what a client attached.
+			if !takeNames || holder.kind == record.Declared {
 				return nil, &Refusal{NameInUse, fmt.Sprintf("The name [%s] is already used", spec.Receiver)}
 			}
 			c.displaced = holder.channel
@@ -96,6 +97,7 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec) (*c
 		}
 	}
 	if rt == nil || rt.kind != kind || !bytes.Equal(rt.address, spec.Address) || rt.policy != spec.Policy {
+		c.rerouted = true
 		c.ops = append(c.ops, &record.SaveRoute{Route: record.Route{
 			Receiver: spec.Receiver, Channel: channel, Kind: kind, Address: spec.Address, Policy: spec.Policy, Cursor: c.cursor,
 		}})
@@ -109,9 +111,16 @@ func normal(p record.Policy) record.Policy {
 	if p.Retry <= 0 {
 		p.Retry = 3000
 	}
-	p.Resend, p.RetryMax = max(p.Resend, 0), max(p.RetryMax, 0)
+	p.Retry, p.RetryMax = max(p.Retry, minPause), max(p.RetryMax, 0)
+	if p.Resend > 0 {
+		p.Resend = max(p.Resend, minPause)
+	}
 	return p
 }
+
+// minPause is the shortest time between two deliveries of a message, in
+// milliseconds.
+const minPause = 100
 
 // apply makes a change that is on disk, and returns the route.
 func (e *Engine) apply(c *change) *route {
@@ -120,6 +129,7 @@ func (e *Engine) apply(c *change) *route {
 		rt := r.route(c.channel)
 		e.lowerRoute(rt)
 		rt.kind = record.Retired
+		e.sweep(r, 0) // it may be what other routes have handed off waited for
 		return rt
 	}
 	if r == nil {
@@ -159,7 +169,7 @@ func (e *Engine) attach(ev *Attach) {
 		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
 		return
 	}
-	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy})
+	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, false)
 	switch p := (&pendingAttach{c, ev.Link, ev.Request}); {
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)
@@ -217,7 +227,11 @@ func (e *Engine) register(ev *Register) {
 	if l == nil || e.deferred(ev.Route.Receiver, ev) {
 		return
 	}
-	c, refusal := e.plan(l.channel, record.Registered, ev.Route)
+	if e.stopping {
+		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		return
+	}
+	c, refusal := e.plan(l.channel, record.Registered, ev.Route, false)
 	switch {
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)
@@ -240,7 +254,7 @@ func (p *pendingRegister) resume(e *Engine, err error) {
 	} else {
 		rt := e.apply(p.change)
 		// The channel may have been restarted meanwhile.
-		if l := e.linkOf(rt.channel); l != nil && l.ready {
+		if l := e.linkOf(rt.channel); l != nil && l.ready && (p.change.rerouted || !rt.up) {
 			e.raiseRoute(rt, l)
 		}
 		e.answer(p.link, p.request, Done{})
@@ -268,7 +282,7 @@ func (e *Engine) declare(ev *Declare) {
 			return
 		}
 		named[spec.Receiver] = true
-		c, refusal := e.plan(l.channel, record.Declared, spec)
+		c, refusal := e.plan(l.channel, record.Declared, spec, ev.TakeNames)
 		if refusal != nil {
 			e.refuse(ev.Link, ev.Request, refusal.Code, fmt.Sprintf("receiver %q: %s", spec.Receiver, refusal.Message))
 			return
@@ -290,7 +304,36 @@ func (e *Engine) declare(ev *Declare) {
 			ops: []record.Op{&record.SaveRoute{Route: retired}},
 		}, r.name)
 	}
+	if refusal := e.tooMany(ev.Routes); refusal != nil {
+		e.answer(ev.Link, ev.Request, refusal)
+		return
+	}
+	if len(p.ops) == 0 {
+		e.answer(ev.Link, ev.Request, Done{})
+		return
+	}
 	e.commit(p, p.names, p.ops)
+}
+
+// tooMany checks the limits for a whole set: plan looks at one at a time.
+func (e *Engine) tooMany(specs []RouteSpec) *Refusal {
+	receivers, members := len(e.receivers), make(map[string]int)
+	for _, spec := range specs {
+		r := e.receivers[spec.Receiver]
+		if r == nil {
+			receivers++
+		}
+		if spec.Group != "" && (r == nil || r.group != spec.Group) {
+			members[spec.Group]++
+		}
+		if n := len(e.groups[spec.Group]) + members[spec.Group]; e.config.GroupMembers > 0 && n > e.config.GroupMembers {
+			return &Refusal{Limit, fmt.Sprintf("limits.groupMembers: a group may have %d members", e.config.GroupMembers)}
+		}
+	}
+	if e.config.Receivers > 0 && receivers > e.config.Receivers && receivers > len(e.receivers) {
+		return &Refusal{Limit, fmt.Sprintf("limits.receivers: the server may know %d receivers", e.config.Receivers)}
+	}
+	return nil
 }
 
 type pendingDeclare struct {
@@ -314,7 +357,7 @@ func (p *pendingDeclare) resume(e *Engine, err error) {
 	} else {
 		l := e.linkOf(p.channel)
 		for _, c := range p.changes {
-			if rt := e.apply(c); !c.retire && len(c.ops) > 0 && l != nil && l.ready {
+			if rt := e.apply(c); !c.retire && l != nil && l.ready && (c.rerouted || !rt.up) {
 				e.raiseRoute(rt, l)
 			}
 		}

@@ -19,6 +19,7 @@ type route struct {
 
 	up         bool
 	link       LinkID
+	place      int // in the link's routes
 	generation uint64
 
 	cursor record.Seq // while down: everything up to here is done with
@@ -46,6 +47,9 @@ const (
 // leaseTimeout ends the patience with a channel that answers each delivery
 // itself and never does.
 const leaseTimeout = 10 * 60 * 1000
+
+// maxRetryAfter bounds the pause that a channel may ask for.
+const maxRetryAfter = 24 * 60 * 60 * 1000
 
 func newRoute(r *receiver, channel string) *route {
 	rt := &route{receiver: r, channel: channel}
@@ -106,6 +110,7 @@ func (e *Engine) raiseRoute(rt *route, l *link) {
 	e.lastGen++
 	rt.link, rt.generation = l.id, e.lastGen
 	rt.failures = 0
+	rt.place = len(l.routes)
 	l.routes = append(l.routes, rt)
 	e.touch(rt)
 }
@@ -127,10 +132,10 @@ func (e *Engine) lowerRoute(rt *route) {
 }
 
 func (e *Engine) unlist(rt *route) {
-	if l := e.links[rt.link]; l != nil {
-		if i := slices.Index(l.routes, rt); i >= 0 {
-			l.routes = slices.Delete(l.routes, i, i+1)
-		}
+	if l := e.links[rt.link]; l != nil && len(l.routes) > 0 {
+		last := l.routes[len(l.routes)-1]
+		l.routes[rt.place], last.place = last, rt.place
+		l.routes = l.routes[:len(l.routes)-1]
 	}
 }
 
@@ -176,7 +181,7 @@ func (e *Engine) pump(rt *route) {
 	for !rt.paused && rt.leased < min(max(rt.policy.Prefetch, 1), len(rt.window)) {
 		it := rt.window[rt.leased]
 		if it.expired(e.wall) {
-			e.end(it, record.Dead, "expired", nil, true)
+			e.expire(it)
 			continue
 		}
 		rt.leased++
@@ -243,7 +248,11 @@ func (e *Engine) fail(rt *route, after int64, text string) {
 	}
 	rt.leased, rt.paused = 0, true
 	e.write(nil, &record.Settle{Item: rt.head.Item})
-	e.timers.set(&rt.timer, e.clock+max(pause, after))
+	pause = max(pause, min(after, maxRetryAfter))
+	if expires := rt.head.message.ExpiresAt; expires != 0 {
+		pause = min(pause, max(0, expires-e.wall))
+	}
+	e.timers.set(&rt.timer, e.clock+pause)
 }
 
 // fire is the route's timer: the pause is over, or the head got no answer.
@@ -253,7 +262,7 @@ func (rt *route) fire(e *Engine) {
 		rt.paused = false
 		e.touch(rt)
 	case rt.head.expired(e.wall):
-		e.end(rt.head, record.Dead, "expired", nil, true)
+		e.expire(rt.head)
 	case rt.paused:
 		rt.paused = false
 		rt.leased = 1

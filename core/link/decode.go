@@ -3,24 +3,24 @@ package link
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"mpush/core/auth"
 	"mpush/core/engine"
 	"mpush/core/message"
 	"mpush/core/record"
+	"mpush/core/relay"
 	"mpush/sdk/pluginpb"
 )
 
 const (
 	maxErrorBytes = 1 << 10
 	maxStateKey   = 256
-	// maxStateBytes bounds what one StateGet brings, so that it fits a frame.
-	maxStateBytes = 2 << 20
 	maxStateValue = 64 << 10
 	maxAnnounced  = 64 << 10
+	maxWaitMs     = 10 * 60 * 1000
 )
 
 // The kinds of requests that reach the engine: each has its own answer.
@@ -28,6 +28,7 @@ const (
 	plainRequest uint8 = iota
 	publishRequest
 	attachRequest
+	declareRequest
 )
 
 func request(id uint64, kind uint8) engine.RequestID {
@@ -71,7 +72,7 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Announce:
 		l.announce(id, body.Announce)
 	case *pluginpb.PluginEnvelope_StateGet:
-		l.Relay.State(l.channel, body.StateGet.Prefix, func(entries map[string][]byte, err error) {
+		l.Relay.State(l.Channel, body.StateGet.Prefix, func(entries map[string][]byte, err error) {
 			l.out.post(stateResult(id, entries, err))
 		})
 	case *pluginpb.PluginEnvelope_StatePut:
@@ -84,19 +85,23 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 
 func (l *Link) has(right pluginpb.Right) bool { return slices.Contains(l.Rights, right) }
 
-// admit checks that a caller may come in at all: by the token, by the plugin's
-// word where that counts, or by an earlier session.
-func (l *Link) admit(c *pluginpb.Credentials) *pluginpb.Error {
-	switch {
-	case c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN):
-		return nil
-	case c.GetToken() == "" && c.GetAuth() != "":
-		_, problem := l.session(c)
-		return problem
-	case l.Auth.CheckToken(c.GetToken()):
+// enter checks that a caller may get a session: by the token, or by the plugin's
+// word where that counts. An earlier session makes no other.
+func (l *Link) enter(c *pluginpb.Credentials) *pluginpb.Error {
+	if c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN) || l.Auth.CheckToken(c.GetToken()) {
 		return nil
 	}
 	return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
+}
+
+// admit checks that a caller may ask for something: as enter does, or by an
+// earlier session alone.
+func (l *Link) admit(c *pluginpb.Credentials) *pluginpb.Error {
+	if c.GetToken() == "" && c.GetAuth() != "" {
+		_, problem := l.session(c)
+		return problem
+	}
+	return l.enter(c)
 }
 
 // session checks the caller's session.
@@ -138,7 +143,7 @@ func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
 	return &engine.Publish{
 		Link: l.id, Request: request(id, publishRequest), FromName: from,
 		SendType: message.SendType(p.SendType), Target: p.Target,
-		Text: p.Text, Desp: p.Desp, Extra: p.Extra, Wait: int64(p.WaitMs),
+		Text: p.Text, Desp: p.Desp, Extra: p.Extra, Wait: int64(min(p.WaitMs, maxWaitMs)),
 	}
 }
 
@@ -156,7 +161,7 @@ func checkExtra(extra []byte) *pluginpb.Error {
 func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
 	event := &engine.Outcome{
 		Link: l.id, Receiver: o.Receiver, Generation: o.Generation, MID: message.MID(o.Mid),
-		After: int64(o.RetryAfterMs), Error: strings.ToValidUTF8(clip(o.Error, maxErrorBytes), ""), Late: o.Late,
+		After: int64(o.RetryAfterMs), Error: clip(o.Error, maxErrorBytes), Late: o.Late,
 	}
 	switch o.Kind {
 	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED:
@@ -176,7 +181,7 @@ func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
 }
 
 func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
-	problem := l.admit(a.Credentials)
+	problem := l.enter(a.Credentials)
 	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name and group must have 1 to 256 bytes and no control characters")
 	}
@@ -188,7 +193,7 @@ func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
 }
 
 func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
-	if problem := l.admit(a.Credentials); problem != nil {
+	if problem := l.enter(a.Credentials); problem != nil {
 		l.out.post(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
 		return nil
 	}
@@ -216,6 +221,9 @@ func (l *Link) confirm(id uint64, c *pluginpb.Confirm) engine.Event {
 
 func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
 	session, problem := l.caller(c.Credentials)
+	if problem == nil && len(c.Data) > message.MaxSize {
+		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "a command's data may have 1 MiB")
+	}
 	if problem == nil && len(c.Data) > 0 && (!utf8.Valid(c.Data) || !json.Valid(c.Data)) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "data must be JSON in UTF-8")
 	}
@@ -242,8 +250,12 @@ func (l *Link) declareRoutes(id uint64, d *pluginpb.Declare) engine.Event {
 	if id == 0 {
 		return nil // nobody would hear of a refusal
 	}
-	l.declare.Store(id)
-	event := &engine.Declare{Link: l.id, Request: request(id, plainRequest)}
+	if l.declared {
+		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "routes are declared once per stream"))
+		return nil
+	}
+	l.declared = true
+	event := &engine.Declare{Link: l.id, Request: request(id, declareRequest), TakeNames: l.has(pluginpb.Right_RIGHT_TAKE_NAMES)}
 	for _, r := range d.Routes {
 		event.Routes = append(event.Routes, engine.RouteSpec{
 			Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
@@ -265,7 +277,7 @@ func (l *Link) announce(id uint64, a *pluginpb.Announce) {
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "announcements may have 64 KiB together"))
 		return
 	}
-	l.Switchboard.announce(l.channel, a.Fields)
+	l.Switchboard.announce(l.Channel, a.Fields)
 	l.done(id, nil)
 }
 
@@ -274,9 +286,12 @@ func (l *Link) putState(id uint64, s *pluginpb.StatePut) {
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "a state entry has a key of 1 to 256 bytes and a value of at most 64 KiB"))
 		return
 	}
-	l.Relay.PutState(&record.PutState{Channel: l.channel, Key: s.Key, Value: s.Value}, func(err error) {
+	l.Relay.PutState(&record.PutState{Channel: l.Channel, Key: s.Key, Value: s.Value}, func(err error) {
 		var problem *pluginpb.Error
-		if err != nil {
+		switch {
+		case errors.Is(err, relay.ErrStateLimit):
+			problem = refusal(pluginpb.ErrorCode_ERROR_CODE_LIMIT, err.Error())
+		case err != nil:
 			problem = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())
 		}
 		l.done(id, problem)

@@ -32,16 +32,8 @@ func sessionResult(result *pluginpb.SessionResult) *pluginpb.CoreEnvelope {
 
 func stateResult(id uint64, entries map[string][]byte, err error) *pluginpb.CoreEnvelope {
 	result := &pluginpb.StateResult{RequestId: id, Entries: entries}
-	size := 0
-	for key, value := range entries {
-		size += len(key) + len(value)
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		result.Error = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())
-	case size > maxStateBytes:
-		result.Entries = nil
-		result.Error = refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "these entries have more than 2 MiB together: ask with a longer prefix")
 	}
 	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_State{State: result}}
 }
@@ -71,7 +63,7 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 		result.Generation = body.Generation
 		return sessionResult(result)
 	case *engine.Refusal:
-		if l.declare.Load() == id {
+		if a.Request.Kind == declareRequest {
 			select {
 			case l.refused <- body.Message:
 			default:
@@ -79,7 +71,7 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 		}
 		return encodeRefusal(a.Request, body)
 	default:
-		if l.declare.Load() == id && l.declared.CompareAndSwap(false, true) {
+		if a.Request.Kind == declareRequest {
 			l.Declared()
 		}
 		return doneEnvelope(id, nil)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -33,7 +31,6 @@ type Options struct {
 	Relay       *relay.Relay
 	Auth        *auth.Authority
 	Switchboard *Switchboard
-	Log         *slog.Logger
 	// Declared is called once the plugin's first Declare was answered with
 	// success.
 	Declared func()
@@ -42,19 +39,19 @@ type Options struct {
 // Link is one plugin's stream.
 type Link struct {
 	Options
-	channel string
-	id      engine.LinkID
-	out     *outbox
+	id  engine.LinkID
+	out *outbox
 
-	declare  atomic.Uint64 // request id of the Declare that is under way
-	declared atomic.Bool
+	declared bool          // a Declare was seen; belongs to the reader
 	refused  chan string   // why Declare was refused
 	started  chan struct{} // the channel's Start was answered
+
+	calls int // commands that it has not answered; under the Switchboard's mu
 }
 
 // New prepares a link; Run does the work.
 func New(options Options) *Link {
-	return &Link{Options: options, channel: options.Channel, out: newOutbox(), refused: make(chan string, 1), started: make(chan struct{}, 1)}
+	return &Link{Options: options, out: newOutbox(), refused: make(chan string, 1), started: make(chan struct{}, 1)}
 }
 
 // Ready tells that the channel has started: its durable routes go live. It does
@@ -74,7 +71,7 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
-	if l.id, err = l.Relay.Open(ctx, l.channel, l); err != nil {
+	if l.id, err = l.Relay.Open(ctx, l.Channel, l); err != nil {
 		return err
 	}
 	defer l.Relay.Close(l.id)
@@ -109,7 +106,12 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 				<-reading
 			}
 		case <-l.started:
-			over = l.Relay.Submit(ctx, &engine.LinkReady{Link: l.id}) != nil
+			if err = l.Relay.Submit(ctx, &engine.LinkReady{Link: l.id}); err != nil {
+				cancel(err)
+				<-reading
+			} else {
+				over = false
+			}
 		}
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -155,6 +157,12 @@ func streamError(err error) error {
 
 // Send takes a round's effects. It implements relay.Sink and never blocks.
 func (l *Link) Send(effects []engine.Effect) {
+	answers := make([]*pluginpb.CoreEnvelope, 0, len(effects)) // made without the lock
+	for _, effect := range effects {
+		if answer, ok := effect.(*engine.Answer); ok {
+			answers = append(answers, l.encodeAnswer(answer))
+		}
+	}
 	o := l.out
 	o.mu.Lock()
 	if o.closed {
@@ -166,7 +174,8 @@ func (l *Link) Send(effects []engine.Effect) {
 		case *engine.Deliver:
 			o.deliver(ef)
 		case *engine.Answer:
-			o.add(l.encodeAnswer(ef))
+			o.add(answers[0])
+			answers = answers[1:]
 		case *engine.Recall:
 			same := func(d *engine.Deliver) bool { return d.Generation == ef.Generation && d.Message.MID == ef.MID }
 			if !o.withdraw(ef.Receiver, same) {

@@ -83,7 +83,7 @@ func newCore(t *testing.T) *core {
 		t.Fatal(err)
 	}
 	c := &core{t: t, auth: authority, board: NewSwitchboard(),
-		relay: relay.New(engine.New(engine.Config{}, registry), mem, time.Now, slog.New(slog.DiscardHandler))}
+		relay: relay.New(engine.New(engine.Config{}, registry, nil), mem, time.Now, slog.New(slog.DiscardHandler))}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.relay.Run(ctx) }()
@@ -109,7 +109,7 @@ func (c *core) connect(channel string, rights ...pluginpb.Right) *peer {
 	}
 	p.link = New(Options{
 		Channel: channel, Rights: rights, Relay: c.relay, Auth: c.auth, Switchboard: c.board,
-		Log: slog.New(slog.DiscardHandler), Declared: func() { close(p.declared) },
+		Declared: func() { close(p.declared) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { p.ended <- p.link.Run(ctx, p.plugin) }()

@@ -97,7 +97,7 @@ func (o *outbox) waitForRoom(done <-chan struct{}) {
 
 // add appends control. Call with mu held.
 func (o *outbox) add(env *pluginpb.CoreEnvelope) {
-	size := proto.Size(env) + 8
+	size := proto.Size(env) + 64 // what a small one takes in memory is more
 	o.control = append(o.control, sized{env, size})
 	o.bytes += size
 }
@@ -132,26 +132,37 @@ func (o *outbox) deliver(d *engine.Deliver) {
 		o.queues[d.Receiver] = q
 		o.turns = append(o.turns, q)
 	}
+	for i, waiting := range q.waiting {
+		if waiting.Message == d.Message && waiting.Generation == d.Generation {
+			// It was not sent yet: one is enough.
+			again := *d
+			again.Attempt = waiting.Attempt
+			q.waiting[i] = &again
+			return
+		}
+	}
 	q.waiting = append(q.waiting, d)
 }
 
-// withdraw removes unsent deliveries that match and tells whether there were
-// any. Call with mu held.
+// withdraw removes unsent deliveries that match and tells whether with them the
+// plugin never hears of the lease: one that is only to be sent again is known
+// there. Call with mu held.
 func (o *outbox) withdraw(receiver string, match func(*engine.Deliver) bool) bool {
 	q := o.queues[receiver]
 	if q == nil {
 		return false
 	}
-	kept := q.waiting[:0]
+	kept, unheard := q.waiting[:0], false
 	for _, d := range q.waiting {
-		if !match(d) {
+		if match(d) {
+			unheard = unheard || d.Attempt == 0
+		} else {
 			kept = append(kept, d)
 		}
 	}
-	found := len(kept) < len(q.waiting)
 	clear(q.waiting[len(kept):])
 	q.waiting = kept // an empty queue leaves when its turn comes
-	return found
+	return unheard
 }
 
 // take fills a frame, or reports false if nothing waits.

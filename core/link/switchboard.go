@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"mpush/sdk/pluginpb"
 )
@@ -28,6 +30,7 @@ type call struct {
 	request  uint64
 	to       *Link
 	receiver string
+	timeout  *time.Timer
 }
 
 // NewSwitchboard makes an empty one.
@@ -63,14 +66,6 @@ func (s *Switchboard) Claim(channel string, commands []string) error {
 // coreCommands are served by the core itself, whatever way they come.
 var coreCommands = []string{"AUTH", "MESSAGE", "MESSAGE_CALLBACK", "UNREGISTER"}
 
-// Release ends a channel's claims and announcements: it was removed.
-func (s *Switchboard) Release(channel string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.claims, func(_, holder string) bool { return holder == channel })
-	delete(s.announcements, channel)
-}
-
 func (s *Switchboard) announce(channel string, fields map[string][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +94,7 @@ func (s *Switchboard) announced() map[string][]byte {
 func (s *Switchboard) connect(l *Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links[l.channel] = l
+	s.links[l.Channel] = l
 }
 
 // disconnect answers what the link will not answer any more.
@@ -108,14 +103,14 @@ func (s *Switchboard) disconnect(l *Link) {
 	var broken []call
 	for id, c := range s.calls {
 		if c.to == l || c.from == l {
-			delete(s.calls, id)
+			s.drop(id, c)
 			if c.to == l {
 				broken = append(broken, c)
 			}
 		}
 	}
-	if s.links[l.channel] == l {
-		delete(s.links, l.channel)
+	if s.links[l.Channel] == l {
+		delete(s.links, l.Channel)
 	}
 	s.mu.Unlock()
 	for _, c := range broken {
@@ -127,8 +122,32 @@ func unavailable() *pluginpb.Error {
 	return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, "temporarily unavailable")
 }
 
-// maxCalls bounds the unanswered commands of all plugins together.
-const maxCalls = 4096
+// maxCalls bounds the unanswered commands of one plugin, callPatience the time
+// that it has for one.
+const (
+	maxCalls     = 512
+	callPatience = 30 * time.Second
+)
+
+// drop ends a call. Call with mu held.
+func (s *Switchboard) drop(id uint64, c call) {
+	delete(s.calls, id)
+	c.timeout.Stop()
+	c.to.calls--
+}
+
+// expire answers a call in the place of a plugin that does not.
+func (s *Switchboard) expire(id uint64) {
+	s.mu.Lock()
+	c, ok := s.calls[id]
+	if ok {
+		s.drop(id, c)
+	}
+	s.mu.Unlock()
+	if ok {
+		c.from.answerCommand(c.request, "", unavailable())
+	}
+}
 
 // call passes a command on. The answer goes to from when it comes.
 func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.ClaimedCommand) {
@@ -139,12 +158,17 @@ func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.Claimed
 	switch {
 	case !claimed:
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND, fmt.Sprintf("unknown cmd %q", clip(command.Command, 64)))
-	case to == nil || len(s.calls) >= maxCalls:
+	case to == nil || to.calls >= maxCalls:
 		problem = unavailable()
 	default:
 		s.lastCall++
-		command.Id = s.lastCall
-		s.calls[command.Id] = call{from: from, request: request, to: to, receiver: command.Receiver}
+		id := s.lastCall
+		command.Id = id
+		to.calls++
+		s.calls[id] = call{
+			from: from, request: request, to: to, receiver: command.Receiver,
+			timeout: time.AfterFunc(callPatience, func() { s.expire(id) }),
+		}
 	}
 	s.mu.Unlock()
 	if problem != nil {
@@ -158,12 +182,16 @@ func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.Claimed
 func (s *Switchboard) reply(to *Link, reply *pluginpb.CommandReply) {
 	s.mu.Lock()
 	c, ok := s.calls[reply.Id]
-	if ok && c.to == to {
-		delete(s.calls, reply.Id)
+	ok = ok && c.to == to
+	if ok {
+		s.drop(reply.Id, c)
 	}
 	s.mu.Unlock()
-	if ok && c.to == to {
-		c.from.answerCommand(c.request, reply.Info, reply.Error)
+	if ok {
+		if reply.Error != nil {
+			reply.Error.Message = clip(reply.Error.Message, maxErrorBytes)
+		}
+		c.from.answerCommand(c.request, clip(reply.Info, maxInfoBytes), reply.Error)
 	}
 }
 
@@ -180,9 +208,13 @@ func (s *Switchboard) serves(to *Link, receiver string) bool {
 	return false
 }
 
+// maxInfoBytes bounds what a plugin says to another's client.
+const maxInfoBytes = 64 << 10
+
+// clip cuts text that is too long, between two characters.
 func clip(text string, n int) string {
 	if len(text) <= n {
 		return text
 	}
-	return text[:n] + "…"
+	return strings.ToValidUTF8(text[:n], "") + "…"
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +16,13 @@ import (
 
 var errStopped = errors.New("the relay has stopped")
 
+// maxWaitingBytes is how much may wait for the disk before nothing more is taken
+// from the plugins.
+const maxWaitingBytes = 16 << 20
+
+// fullLogEvery is how often a disk that stays full is complained about.
+const fullLogEvery = 10 * time.Second
+
 // lazyDelay is how long writes that nobody waits for may wait for company.
 const lazyDelay = 5 * time.Millisecond
 
@@ -23,6 +31,7 @@ const fullRetry = time.Second
 
 // job is something for the store: writes or one read.
 type job struct {
+	refused error // found out before the commit; ops are empty then
 	ops     []record.Op
 	token   uint64      // the engine's, 0 for none
 	written func(error) // somebody else's
@@ -44,6 +53,8 @@ type committer struct {
 	mu     sync.Mutex
 	jobs   []job
 	urgent bool
+	bytes  int           // of jobs, and of those that are being done
+	room   chan struct{} // closed when there is room again; nil if nobody waits
 	events []engine.Event
 	err    error
 
@@ -51,7 +62,9 @@ type committer struct {
 	results chan struct{} // events came
 	fatal   chan struct{} // closed with err set
 
-	kept []record.Op // writes that nobody waits for and the disk had no room for
+	kept       []record.Op // writes that nobody waits for and the disk had no room for
+	complained time.Time   // of a full disk
+	states     stateSizes
 }
 
 func (c *committer) init(s store.Store, log *slog.Logger) {
@@ -76,9 +89,66 @@ func (c *committer) add(jobs ...job) {
 	c.jobs = append(c.jobs, jobs...)
 	for i := range jobs {
 		c.urgent = c.urgent || jobs[i].urgent
+		c.bytes += jobs[i].size()
 	}
 	c.mu.Unlock()
 	notify(c.wake)
+}
+
+// size is about what a job holds in memory.
+func (j *job) size() int {
+	bytes := 256
+	for _, op := range j.ops {
+		switch op := op.(type) {
+		case *record.Put:
+			bytes += 128 + op.Message.Size() + 64*len(op.Receivers)
+		case *record.PutState:
+			bytes += 128 + len(op.Value)
+		default:
+			bytes += 256
+		}
+	}
+	return bytes
+}
+
+// behind tells whether the disk does not keep up.
+func (c *committer) behind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes >= maxWaitingBytes
+}
+
+// waitForRoom returns when the disk keeps up, or done is closed.
+func (c *committer) waitForRoom(done <-chan struct{}) {
+	for {
+		c.mu.Lock()
+		if c.bytes < maxWaitingBytes {
+			c.mu.Unlock()
+			return
+		}
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room := c.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-done:
+			return
+		}
+	}
+}
+
+// finished takes done jobs off.
+func (c *committer) finished(bytes int) {
+	c.mu.Lock()
+	c.bytes -= bytes
+	if c.room != nil && c.bytes < maxWaitingBytes {
+		close(c.room)
+		c.room = nil
+	}
+	c.mu.Unlock()
+	notify(c.results) // the loop may wait for room
 }
 
 func notify(ch chan struct{}) {
@@ -145,22 +215,33 @@ func (c *committer) commit(ctx context.Context) {
 	c.jobs, c.urgent = nil, false
 	c.mu.Unlock()
 
-	ops := c.kept
+	ops, bytes := c.kept, 0
 	for i := range jobs {
+		bytes += jobs[i].size()
+		if put := jobs[i].state(); put != nil {
+			if jobs[i].refused = c.states.admit(ctx, c.store, put); jobs[i].refused != nil {
+				jobs[i].ops = nil
+			}
+		}
 		ops = append(ops, jobs[i].ops...)
 	}
+	defer c.finished(bytes)
 	c.kept = nil
 	var err error
 	if len(ops) > 0 {
 		err = c.store.Commit(ctx, ops)
 	}
 	if err != nil && !errors.Is(err, store.ErrFatal) {
-		c.log.Warn("messages could not be stored", "err", err)
+		c.states.forget()
+		if now := time.Now(); now.Sub(c.complained) >= fullLogEvery {
+			c.complained = now
+			c.log.Error("messages can not be stored and are refused", "err", err)
+		}
 		if lazy := unawaited(jobs, ops); len(lazy) > 0 {
 			if again := c.store.Commit(ctx, lazy); errors.Is(again, store.ErrFatal) {
 				err = again
 			} else if again != nil {
-				c.kept = lazy
+				c.kept = latest(lazy)
 			}
 		}
 	}
@@ -188,18 +269,44 @@ func unawaited(jobs []job, failed []record.Op) []record.Op {
 	return slices.DeleteFunc(failed, func(op record.Op) bool { return awaited[op] })
 }
 
+// latest keeps the last word on each item.
+func latest(ops []record.Op) []record.Op {
+	type place struct {
+		receiver string
+		seq      record.Seq
+	}
+	seen := make(map[place]bool)
+	var kept []record.Op
+	for _, op := range slices.Backward(ops) {
+		if settle, ok := op.(*record.Settle); ok {
+			p := place{settle.Item.Receiver, settle.Item.Seq}
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+		}
+		kept = append(kept, op)
+	}
+	slices.Reverse(kept)
+	return kept
+}
+
 func (c *committer) report(ctx context.Context, jobs []job, err error) {
 	var unread error // a read must not miss what could not be written yet
 	if len(c.kept) > 0 {
 		unread = err
 	}
 	var events []engine.Event
-	for i := range jobs {
+	for i := range jobs { // before what the reads bring
 		switch j := &jobs[i]; {
 		case j.token != 0:
 			events = append(events, &engine.Written{Token: j.token, Err: err})
 		case j.written != nil:
-			j.written(err)
+			j.written(cmp.Or(j.refused, err))
+		}
+	}
+	for i := range jobs {
+		switch j := &jobs[i]; {
 		case j.read != nil:
 			j.read(ctx)
 		case j.load != nil:

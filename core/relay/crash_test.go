@@ -199,7 +199,7 @@ func oneLife(t *testing.T, l *ledger, path string, random *rand.Rand, last bool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay := New(engine.New(engine.Config{Seed: random.Uint64()}, registry), crashing, time.Now, slog.New(slog.DiscardHandler))
+	relay := New(engine.New(engine.Config{Seed: random.Uint64()}, registry, nil), crashing, time.Now, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Run(ctx) }()
 

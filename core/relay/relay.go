@@ -72,7 +72,13 @@ func (r *Relay) Open(ctx context.Context, channel string, sink Sink) (engine.Lin
 	id := r.lastLink
 	r.sinks[id] = &outlet{sink: sink}
 	r.mu.Unlock()
-	return id, r.Submit(ctx, &engine.LinkUp{Link: id, Channel: channel})
+	err := r.Submit(ctx, &engine.LinkUp{Link: id, Channel: channel})
+	if err != nil {
+		r.mu.Lock()
+		delete(r.sinks, id)
+		r.mu.Unlock()
+	}
+	return id, err
 }
 
 // Close ends a link: nothing is sent to its sink any more.
@@ -103,14 +109,17 @@ func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
 }
 
 // PutState writes an entry of a channel's state and calls done when it is on
-// disk, or not. done must not block.
+// disk, or not. done must not block. The call itself waits while the disk does
+// not keep up.
 func (r *Relay) PutState(op *record.PutState, done func(error)) {
+	r.committer.waitForRoom(r.done)
 	r.committer.add(job{ops: []record.Op{op}, urgent: true, written: done})
 }
 
 // State reads a channel's state as of everything written before, and calls
-// done. done must not block.
+// done. done must not block. The call itself waits as PutState does.
 func (r *Relay) State(channel, prefix string, done func(map[string][]byte, error)) {
+	r.committer.waitForRoom(r.done)
 	r.committer.add(job{urgent: true, read: func(ctx context.Context) {
 		done(r.store.State(ctx, channel, prefix))
 	}})
@@ -148,8 +157,12 @@ func (r *Relay) loop(ctx context.Context) error {
 			timer.Reset(max(0, time.Duration(at-r.now().UnixMilli())*time.Millisecond))
 			alarm = timer.C
 		}
+		inbox := r.inbox
+		if r.committer.behind() {
+			inbox = nil // until the next commit
+		}
 		select {
-		case events := <-r.inbox:
+		case events := <-inbox:
 			r.step(events)
 			r.drain()
 		case <-r.committer.results:
@@ -171,6 +184,9 @@ func (r *Relay) loop(ctx context.Context) error {
 // under load.
 func (r *Relay) drain() {
 	for range len(r.inbox) {
+		if r.committer.behind() {
+			return
+		}
 		select {
 		case events := <-r.inbox:
 			r.step(events)

@@ -91,7 +91,7 @@ func newBed(t *testing.T) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.relay = New(engine.New(engine.Config{}, registry), b.store, time.Now, slog.New(slog.DiscardHandler))
+	b.relay = New(engine.New(engine.Config{}, registry, nil), b.store, time.Now, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.relay.Run(ctx) }()

@@ -52,6 +52,9 @@ const (
 	// Credentials.trusted is honoured: the plugin may let callers in without a
 	// token.
 	Right_RIGHT_ACCEPT_WITHOUT_TOKEN Right = 2
+	// Declared receivers may take their names, and the queues, from clients that
+	// attached under them.
+	Right_RIGHT_TAKE_NAMES Right = 3
 )
 
 // Enum value maps for Right.
@@ -60,11 +63,13 @@ var (
 		0: "RIGHT_UNSPECIFIED",
 		1: "RIGHT_MASTER_TOKEN",
 		2: "RIGHT_ACCEPT_WITHOUT_TOKEN",
+		3: "RIGHT_TAKE_NAMES",
 	}
 	Right_value = map[string]int32{
 		"RIGHT_UNSPECIFIED":          0,
 		"RIGHT_MASTER_TOKEN":         1,
 		"RIGHT_ACCEPT_WITHOUT_TOKEN": 2,
+		"RIGHT_TAKE_NAMES":           3,
 	}
 )
 
@@ -3491,7 +3496,8 @@ type StatePut struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 256 bytes.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// At most 64 KiB. Empty: delete the entry.
+	// At most 64 KiB, and all entries of a channel at most 1 MiB. Empty: delete
+	// the entry.
 	Value         []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3836,11 +3842,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"L\n" +
 	"\n" +
 	"CheckToken\x12>\n" +
-	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials*V\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials*l\n" +
 	"\x05Right\x12\x15\n" +
 	"\x11RIGHT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RIGHT_MASTER_TOKEN\x10\x01\x12\x1e\n" +
-	"\x1aRIGHT_ACCEPT_WITHOUT_TOKEN\x10\x02*a\n" +
+	"\x1aRIGHT_ACCEPT_WITHOUT_TOKEN\x10\x02\x12\x14\n" +
+	"\x10RIGHT_TAKE_NAMES\x10\x03*a\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSEVERITY_ERROR\x10\x01\x12\x14\n" +
