@@ -69,7 +69,7 @@ func bans() map[string][]ban {
 			{"mpush/plugins/...", nil, public},
 		},
 		"mpush/sdk/pluginpb/...": {{"mpush/...", nil, "the protocol is the bottom of both sides"}},
-		"mpush/sdk/packet":       {{outside, nil, "packets are bytes and values"}},
+		"mpush/sdk/packet":       {{outside, []string{"github.com/tidwall/gjson"}, "packets are bytes and values"}},
 		"mpush/plugins/...": {
 			{"mpush/core/...", nil, "a channel sees the core through the sdk, as a third party's does"},
 			{"mpush/plugins/...", nil, "channels know nothing of one another"},
@@ -91,6 +91,7 @@ func owners() map[string][]string {
 		"github.com/knadh/koanf/...":           {"mpush/core/config"},
 		"github.com/spf13/cobra":               {"mpush/cmd/mpush"},
 		"github.com/tailscale/hujson":          {"mpush/core/config"},
+		"github.com/tidwall/gjson":             {"mpush/sdk/packet"},
 		"go.uber.org/goleak":                   {"mpush/test/..."},
 		"modernc.org/sqlite/...":               {"mpush/core/store"},
 		"pgregory.net/rapid":                   {"mpush/core/store/storetest"},

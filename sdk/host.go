@@ -16,7 +16,7 @@ func (x *exchange) Publish(ctx context.Context, p Publish) (Published, error) {
 	if !allUTF8(p.Target, p.Text, p.Desp) || !allUTF8(p.Credentials.strings()...) {
 		return Published{}, errNotUTF8()
 	}
-	answer, err := x.request(ctx, nil, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
+	answer, err := x.request(ctx, hooks{queued: p.Queued}, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
 		Credentials: p.Credentials.proto(),
 		SendType:    p.SendType,
 		Target:      p.Target,
@@ -65,7 +65,7 @@ func (x *exchange) Attach(ctx context.Context, a Attach) (Session, error) {
 }
 
 func (x *exchange) session(ctx context.Context, attach *Attach, e *pluginpb.PluginEnvelope) (Session, error) {
-	answer, err := x.request(ctx, attach, e)
+	answer, err := x.request(ctx, hooks{attach: attach}, e)
 	if err != nil {
 		return Session{}, err
 	}
@@ -118,12 +118,12 @@ func (x *exchange) Confirm(ctx context.Context, c Confirm) error {
 	}}})
 }
 
-func (x *exchange) Command(ctx context.Context, c Credentials, name string, data []byte) (info string, err error) {
-	if !allUTF8(name) || !allUTF8(c.strings()...) {
+func (x *exchange) Command(ctx context.Context, c ClientCommand) (info string, err error) {
+	if !allUTF8(c.Name) || !allUTF8(c.Credentials.strings()...) {
 		return "", errNotUTF8()
 	}
-	answer, err := x.request(ctx, nil, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Command{Command: &pluginpb.ClientCommand{
-		Credentials: c.proto(), Command: name, Data: data,
+	answer, err := x.request(ctx, hooks{queued: c.Queued}, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Command{Command: &pluginpb.ClientCommand{
+		Credentials: c.Credentials.proto(), Command: c.Name, Data: c.Data,
 	}}})
 	if err != nil {
 		return "", err
@@ -174,7 +174,7 @@ func (x *exchange) State(ctx context.Context, prefix string) (map[string][]byte,
 	if !allUTF8(prefix) {
 		return nil, errNotUTF8()
 	}
-	answer, err := x.request(ctx, nil, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_StateGet{StateGet: &pluginpb.StateGet{
+	answer, err := x.request(ctx, hooks{}, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_StateGet{StateGet: &pluginpb.StateGet{
 		Prefix: prefix,
 	}}})
 	if err != nil {
@@ -210,7 +210,7 @@ func (x *exchange) CheckToken(ctx context.Context, c Credentials) error {
 
 // do makes a request that yields nothing.
 func (x *exchange) do(ctx context.Context, e *pluginpb.PluginEnvelope) error {
-	answer, err := x.request(ctx, nil, e)
+	answer, err := x.request(ctx, hooks{}, e)
 	if err != nil {
 		return err
 	}
@@ -221,10 +221,16 @@ func (x *exchange) do(ctx context.Context, e *pluginpb.PluginEnvelope) error {
 	return refusal(done.GetError())
 }
 
+// hooks are what else is to happen with a request; neither need be set.
+type hooks struct {
+	queued func()  // called once the request is in line
+	attach *Attach // see call
+}
+
 // request sends e and waits for its answer. It fails if ctx or the stream ends
 // before.
-func (x *exchange) request(ctx context.Context, attach *Attach, e *pluginpb.PluginEnvelope) (*pluginpb.CoreEnvelope, error) {
-	id, c := x.calls.open(attach)
+func (x *exchange) request(ctx context.Context, h hooks, e *pluginpb.PluginEnvelope) (*pluginpb.CoreEnvelope, error) {
+	id, c := x.calls.open(h.attach)
 	if c == nil {
 		return nil, errCoreGone()
 	}
@@ -232,6 +238,9 @@ func (x *exchange) request(ctx context.Context, attach *Attach, e *pluginpb.Plug
 	if err := x.outbox.put(ctx, e); err != nil {
 		x.calls.take(id)
 		return nil, err
+	}
+	if h.queued != nil {
+		h.queued()
 	}
 	var answer *pluginpb.CoreEnvelope
 	select {

@@ -105,7 +105,7 @@ func TestHostSpeaksForThePlugin(t *testing.T) {
 	if got := plugintest.Next[*pluginpb.PluginEnvelope_Confirm](core).Confirm; got.GetMid() != 5 || !got.GetHandoffOnly() || got.GetCredentials().GetRemote() != "10.0.0.1" {
 		t.Errorf("confirm %v", got)
 	}
-	info, err := h.Command(ctx, caller, "DO", []byte("{}"))
+	info, err := h.Command(ctx, sdk.ClientCommand{Credentials: caller, Name: "DO", Data: []byte("{}")})
 	check("command", err)
 	if info != "DO{}" {
 		t.Errorf("info %q", info)
@@ -143,7 +143,7 @@ func TestRefusalsAreErrors(t *testing.T) {
 		"publish":      second(p.host.Publish(ctx, sdk.Publish{Credentials: bad})),
 		"authenticate": second(p.host.Authenticate(ctx, bad, "n", "")),
 		"attach":       second(p.host.Attach(ctx, sdk.Attach{Credentials: bad, Name: "n", Ready: func(sdk.Session) { t.Error("ready after a refusal") }})),
-		"command":      second(p.host.Command(ctx, bad, "X", nil)),
+		"command":      second(p.host.Command(ctx, sdk.ClientCommand{Credentials: bad, Name: "X"})),
 		"unregister":   p.host.Unregister(ctx, bad),
 		"confirm":      p.host.Confirm(ctx, sdk.Confirm{Credentials: bad}),
 		"check token":  p.host.CheckToken(ctx, bad),
@@ -165,7 +165,7 @@ func TestInvalidTextIsRefusedHere(t *testing.T) {
 		"token":        second(p.host.Publish(ctx, sdk.Publish{Credentials: sdk.Credentials{Token: bad}})),
 		"authenticate": second(p.host.Authenticate(ctx, good, bad, "")),
 		"attach":       second(p.host.Attach(ctx, sdk.Attach{Credentials: good, Name: "n", Group: bad})),
-		"command":      second(p.host.Command(ctx, good, bad, nil)),
+		"command":      second(p.host.Command(ctx, sdk.ClientCommand{Credentials: good, Name: bad})),
 		"register":     p.host.Register(ctx, sdk.Route{Receiver: bad}),
 		"unregister":   p.host.Unregister(ctx, sdk.Credentials{Auth: bad}),
 		"confirm":      p.host.Confirm(ctx, sdk.Confirm{Receiver: bad}),

@@ -240,8 +240,9 @@ type Host interface {
 	// connection.
 	Confirm(ctx context.Context, confirm Confirm) error
 
-	// Command hands on a client's command that this plugin does not know.
-	Command(ctx context.Context, credentials Credentials, name string, data []byte) (info string, err error)
+	// Command hands on a client's command that this plugin does not know. info
+	// is text for the client, "" for nothing to say.
+	Command(ctx context.Context, command ClientCommand) (info string, err error)
 
 	// Register stores a durable route. Unlike Declare it adds to what is there.
 	Register(ctx context.Context, route Route) error
@@ -284,6 +285,11 @@ type Publish struct {
 	Desp        string
 	Extra       []byte        // a JSON object; empty stands for {}
 	Wait        time.Duration // 0: return as soon as the message is on disk
+	// Queued, if set, is called once, when the request is in line behind all
+	// that this plugin has sent before: what begins from then on cannot overtake
+	// it. It must not block. It is not called if the request is refused, or ctx
+	// ends, before that.
+	Queued func()
 }
 
 // Published is what became of a message so far.
@@ -298,6 +304,15 @@ type Published struct {
 type Status struct {
 	Receiver string
 	Status   string
+}
+
+// ClientCommand is a client's command for whatever channel claims it.
+type ClientCommand struct {
+	Credentials Credentials
+	Name        string
+	Data        []byte // the packet's data, JSON
+	// Queued is as that of Publish.
+	Queued func()
 }
 
 // Session is what an authenticated client gets.

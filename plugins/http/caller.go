@@ -2,8 +2,6 @@ package http
 
 import (
 	nethttp "net/http"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +12,7 @@ import (
 
 // credentials are what the header of a request says of its sender.
 func (h *handler) credentials(r *nethttp.Request) sdk.Credentials {
-	c := sdk.Credentials{Remote: h.trusted.caller(r)}
+	c := sdk.Credentials{Remote: h.trusted.Client(r)}
 	if !h.verify {
 		c.Trusted = true
 		return c
@@ -23,6 +21,9 @@ func (h *handler) credentials(r *nethttp.Request) sdk.Credentials {
 	if scheme, token, ok := strings.Cut(c.Token, " "); ok && strings.EqualFold(scheme, "bearer") {
 		c.Token = strings.TrimSpace(token)
 	}
+	// Headers may hold any bytes. No token is like this one, but the core could
+	// not even read it.
+	c.Token = strings.ToValidUTF8(c.Token, "\ufffd")
 	return c
 }
 
@@ -74,41 +75,4 @@ func preferredWait(line string) (time.Duration, bool) {
 		return time.Duration(seconds) * time.Second, true
 	}
 	return 0, false
-}
-
-// prefixes are the addresses of reverse proxies.
-type prefixes []netip.Prefix
-
-// caller is the address, without port, that a request comes from. What a
-// trusted proxy says of it is believed: the last address in X-Forwarded-For
-// that is not itself a trusted proxy's.
-func (ps prefixes) caller(r *nethttp.Request) string {
-	peer := r.RemoteAddr
-	if i := strings.LastIndexByte(peer, ':'); i >= 0 {
-		peer = strings.Trim(peer[:i], "[]")
-	}
-	forwarded := r.Header["X-Forwarded-For"]
-	for _, line := range slices.Backward(forwarded) {
-		hops := strings.Split(line, ",")
-		for _, hop := range slices.Backward(hops) {
-			if !ps.contain(peer) {
-				return peer
-			}
-			addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-			if err != nil {
-				return peer
-			}
-			peer = addr.Unmap().String()
-		}
-	}
-	return peer
-}
-
-func (ps prefixes) contain(address string) bool {
-	addr, err := netip.ParseAddr(address)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

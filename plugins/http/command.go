@@ -115,7 +115,7 @@ func (c *call) command(p *packet.Packet) {
 	if data == nil {
 		data = []byte("null")
 	}
-	c.acknowledge(c.host.Command(c.r.Context(), c.credentials, p.Cmd, data))
+	c.acknowledge(c.host.Command(c.r.Context(), sdk.ClientCommand{Credentials: c.credentials, Name: p.Cmd, Data: data}))
 }
 
 // acknowledge answers with the info, "ok" if there is none.

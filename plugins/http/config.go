@@ -3,12 +3,10 @@ package http
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
-	"strconv"
 	"time"
 
 	"mpush/sdk"
+	"mpush/sdk/listen"
 )
 
 // settings are the channel's section of the configuration. Durations are whole
@@ -89,34 +87,7 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		config.Warn("waitTimeout", "%d ms is too short, %d ms is used", s.WaitTimeout.Milliseconds(), minWaitTimeout.Milliseconds())
 		s.WaitTimeout = minWaitTimeout
 	}
-	s.Host = bindHost(config, s.Host)
-	p.settings, p.trusted = s, prefixes(config.TrustedProxies)
+	s.Host = listen.Host(config, "host", s.Host)
+	p.settings, p.trusted = s, config.TrustedProxies
 	return nil
-}
-
-// bindHost applies the rule for the address to listen on: one that is named is
-// obeyed; else it is all interfaces, but loopback alone while anybody can guess
-// the token.
-func bindHost(config *sdk.Config, host string) string {
-	switch {
-	case !config.WeakToken:
-	case host == "":
-		config.Warn("host", "listening on 127.0.0.1 only, since the token is empty or well known: set a token of your own to be reachable from elsewhere, or name a host")
-		return "127.0.0.1"
-	case !isLoopback(host):
-		config.Warn("host", "%s is reachable from elsewhere while the token is empty or well known: set a token of your own", strconv.Quote(host))
-	}
-	return host
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}
-
-func address(host string, port int) string {
-	return net.JoinHostPort(host, strconv.Itoa(port))
 }

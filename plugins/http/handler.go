@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpush/sdk"
+	"mpush/sdk/listen"
 	"mpush/sdk/packet"
 )
 
@@ -17,13 +18,13 @@ type handler struct {
 	cors    bool
 	wait    time.Duration
 	maxBody int
-	trusted prefixes
+	trusted listen.Proxies
 
 	// Header values that most answers share.
 	contentType, vary []string
 }
 
-func newHandler(host sdk.Host, s settings, trusted prefixes) *handler {
+func newHandler(host sdk.Host, s settings, trusted listen.Proxies) *handler {
 	return &handler{
 		host:        host,
 		verify:      s.VerifyToken,

@@ -9,7 +9,6 @@
 //   - command.go: what each packet means
 //   - caller.go: who sends, and whether the token is right
 //   - answer.go: what the sender reads
-//   - listen.go: address and connection limit
 package http
 
 import (
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"mpush/sdk"
+	"mpush/sdk/listen"
 )
 
 // New returns a fresh instance of the channel.
@@ -29,7 +29,7 @@ func New() sdk.Plugin { return &plugin{settings: defaults()} }
 
 type plugin struct {
 	settings settings
-	trusted  prefixes
+	trusted  listen.Proxies
 
 	server *nethttp.Server
 	served chan error // has the result of Serve, once
@@ -54,11 +54,13 @@ func (p *plugin) Describe() sdk.Manifest {
 
 // Start opens the listener and returns its address.
 func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
-	listener, err := listen(ctx, p.settings)
-	if err != nil {
-		return nil, err
-	}
 	s := p.settings
+	listener, err := listen.TCP(ctx, listen.Options{
+		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
 	p.server = &nethttp.Server{
 		Handler:           newHandler(host, s, p.trusted),
 		ReadHeaderTimeout: s.HeaderTimeout,

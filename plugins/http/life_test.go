@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	nethttp "net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -183,33 +182,6 @@ func TestRequestsEndWhenTheCoreIsGone(t *testing.T) {
 	}
 	close(never)
 	<-broken
-}
-
-func TestAddressOfTheSender(t *testing.T) {
-	trusted := prefixes{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
-	for _, test := range []struct {
-		peer      string
-		forwarded []string
-		want      string
-	}{
-		{"192.0.2.1:5", nil, "192.0.2.1"},
-		{"[2001:db8::1]:5", nil, "2001:db8::1"},
-		{"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"},
-		{"127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
-		{"127.0.0.1:5", []string{"6.6.6.6, 198.51.100.7, 10.1.2.3"}, "198.51.100.7"},
-		{"127.0.0.1:5", []string{"6.6.6.6", "198.51.100.7"}, "198.51.100.7"},
-		{"127.0.0.1:5", []string{"10.0.0.1"}, "10.0.0.1"},
-		{"127.0.0.1:5", []string{"198.51.100.7, nonsense"}, "127.0.0.1"},
-		{"127.0.0.1:5", []string{"2001:db8::2"}, "2001:db8::2"},
-	} {
-		r := &nethttp.Request{RemoteAddr: test.peer, Header: nethttp.Header{}}
-		for _, line := range test.forwarded {
-			r.Header.Add("X-Forwarded-For", line)
-		}
-		if got := trusted.caller(r); got != test.want {
-			t.Errorf("%s %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
-		}
-	}
 }
 
 func TestRemoteAddressReachesTheCore(t *testing.T) {

@@ -118,13 +118,6 @@ func delivered() *sdk.Message {
 	return &sdk.Message{SendType: sdk.Personal, Target: "phone", FromMethod: "http", Text: "hello", Desp: "world", Extra: []byte(`{"a":1}`)}
 }
 
-// A budget: allocations do not depend on the machine.
-func TestDeliveryAndCallbackAllocateLittle(t *testing.T) {
-	if n := testing.AllocsPerRun(500, round(t)); n > 3 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 func BenchmarkDeliveryAndCallback(b *testing.B) {
 	once := round(b)
 	b.ReportAllocs()

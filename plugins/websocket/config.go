@@ -3,11 +3,10 @@ package websocket
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"strconv"
 	"time"
 
 	"mpush/sdk"
+	"mpush/sdk/listen"
 )
 
 // settings are the channel's section of the configuration. Durations are whole
@@ -91,38 +90,11 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 			*floor.value = floor.least
 		}
 	}
-	s.Host = bindHost(config, s.Host, s.VerifyToken)
-	p.settings, p.trusted = s, prefixes(config.TrustedProxies)
+	var doors []listen.OpenDoor
+	if !s.VerifyToken {
+		doors = append(doors, listen.OpenDoor{Why: "verifyToken is false", Mend: "set it to true"})
+	}
+	s.Host = listen.Host(config, "host", s.Host, doors...)
+	p.settings, p.trusted = s, config.TrustedProxies
 	return nil
-}
-
-// bindHost applies the rule for the address to listen on: one that is named is
-// obeyed; else it is all interfaces, but loopback alone while anybody can let
-// itself in.
-func bindHost(config *sdk.Config, host string, verifyToken bool) string {
-	var why, mend string
-	switch {
-	case config.WeakToken:
-		why, mend = "the token is empty or well known", "set a token of your own"
-	case !verifyToken:
-		why, mend = "verifyToken is false", "set it to true"
-	default:
-		return host
-	}
-	switch {
-	case host == "":
-		config.Warn("host", "listening on 127.0.0.1 only, since %s: %s to be reachable from elsewhere, or name a host", why, mend)
-		return "127.0.0.1"
-	case !isLoopback(host):
-		config.Warn("host", "%s is reachable from elsewhere while %s: %s", strconv.Quote(host), why, mend)
-	}
-	return host
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

@@ -84,6 +84,11 @@ func (c *conn) run() {
 			continue
 		}
 		c.detach()
+		if errors.Is(err, websocket.ErrReadLimit) {
+			// The library says so itself, but not of lengths beyond 63 bits. A
+			// second close frame is not sent.
+			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseMessageTooBig, ""), time.Time{})
+		}
 		if _, left := errors.AsType[*websocket.CloseError](err); !left {
 			// It may be a fault of which the client has been told: let it read
 			// that.

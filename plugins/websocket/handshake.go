@@ -2,13 +2,11 @@ package websocket
 
 import (
 	"net/http"
-	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/gorilla/websocket"
 
+	"mpush/sdk/listen"
 	"mpush/sdk/packet"
 )
 
@@ -16,11 +14,11 @@ import (
 // handed to a goroutine of its own, so that the request's memory is free.
 type handshake struct {
 	hub      *hub
-	trusted  prefixes
+	trusted  listen.Proxies
 	upgrader websocket.Upgrader
 }
 
-func newHandshake(hub *hub, trusted prefixes) *handshake {
+func newHandshake(hub *hub, trusted listen.Proxies) *handshake {
 	return &handshake{
 		hub:     hub,
 		trusted: trusted,
@@ -49,43 +47,8 @@ func (h *handshake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client has been told
 	}
-	c := newConn(h.hub, ws, h.trusted.caller(r))
+	c := newConn(h.hub, ws, h.trusted.Client(r))
 	if !h.hub.add(c) {
 		c.close(codeGoingAway, "the server stops")
 	}
-}
-
-// prefixes are the addresses of reverse proxies.
-type prefixes []netip.Prefix
-
-// caller is the address, without port, that a request comes from. What a
-// trusted proxy says of it is believed: the last address in X-Forwarded-For
-// that is not itself a trusted proxy's.
-func (ps prefixes) caller(r *http.Request) string {
-	peer := r.RemoteAddr
-	if i := strings.LastIndexByte(peer, ':'); i >= 0 {
-		peer = strings.Trim(peer[:i], "[]")
-	}
-	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
-		for _, hop := range slices.Backward(strings.Split(line, ",")) {
-			if !ps.contain(peer) {
-				return peer
-			}
-			addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-			if err != nil {
-				return peer
-			}
-			peer = addr.Unmap().String()
-		}
-	}
-	return peer
-}
-
-func (ps prefixes) contain(address string) bool {
-	addr, err := netip.ParseAddr(address)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -192,11 +192,13 @@ func TestFrameOverTheLimitIsClosedWith1009(t *testing.T) {
 	c.expectClose(websocket.CloseMessageTooBig)
 	plugintest.Next[*pluginpb.PluginEnvelope_Detach](core)
 
-	announced := attached(t, core, "phone")
-	if _, err := announced.ws.NetConn().Write([]byte("\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00")); err != nil {
-		t.Fatal(err)
+	for _, length := range []string{"\x7f\xff\xff\xff\xff\xff\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\xff"} {
+		announced := attached(t, core, "phone")
+		if _, err := announced.ws.NetConn().Write([]byte("\x81\xff" + length + "\x00\x00\x00\x00")); err != nil {
+			t.Fatal(err)
+		}
+		announced.expectClose(websocket.CloseMessageTooBig)
 	}
-	announced.expectClose(websocket.CloseMessageTooBig)
 }
 
 func TestGarbageFramesAreProtocolErrors(t *testing.T) {
@@ -238,16 +240,25 @@ func TestTooMuchAtOnceIsRefused(t *testing.T) {
 	}
 }
 
+// Messages and commands alike, while none of them is answered.
 func TestMessagesOfOneSocketKeepTheirOrder(t *testing.T) {
-	_, core := start(t, "", plugintest.Options{})
+	_, core := start(t, "", plugintest.Options{
+		Command: func(*pluginpb.ClientCommand) *pluginpb.CommandResult { return &pluginpb.CommandResult{Info: "done"} },
+	})
 	c := attached(t, core, "pc")
 	for burst := range 20 {
 		for i := range maxConnAwaiting {
-			c.send(fmt.Sprintf(`{"cmd":"MESSAGE","data":{"sendType":"personal","target":"phone","message":{"text":"%d"}}}`, burst*maxConnAwaiting+i))
+			number := burst*maxConnAwaiting + i
+			if i%4 == 3 {
+				c.send(fmt.Sprintf(`{"cmd":"SAY","data":%d}`, number))
+			} else {
+				c.send(fmt.Sprintf(`{"cmd":"MESSAGE","data":{"sendType":"personal","target":"phone","message":{"text":"%d"}}}`, number))
+			}
 		}
 		for i := range maxConnAwaiting {
 			want := strconv.Itoa(burst*maxConnAwaiting + i)
-			if got := plugintest.Next[*pluginpb.PluginEnvelope_Publish](core).Publish.GetText(); got != want {
+			e := core.Await(func(e *pluginpb.PluginEnvelope) bool { return e.GetPublish() != nil || e.GetCommand() != nil })
+			if got := e.GetPublish().GetText() + string(e.GetCommand().GetData()); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		}

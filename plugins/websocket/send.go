@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"sync"
 
@@ -36,9 +35,9 @@ func (c *conn) send(data []byte) {
 	if s.SendType == packet.Group {
 		p.SendType = sdk.Group
 	}
-	c.ask(func(ctx context.Context, credentials sdk.Credentials) []byte {
-		p.Credentials = credentials
-		published, err := c.hub.host.Publish(ctx, p)
+	c.ask(func(credentials sdk.Credentials, queued func()) []byte {
+		p.Credentials, p.Queued = credentials, queued
+		published, err := c.hub.host.Publish(c.hub.ctx, p)
 		if err != nil {
 			return packet.AppendInfo(nil, c.textOf(err))
 		}
@@ -52,8 +51,8 @@ func (c *conn) command(name string, data []byte) {
 	if data = bytes.Clone(data); data == nil {
 		data = []byte("null")
 	}
-	c.ask(func(ctx context.Context, credentials sdk.Credentials) []byte {
-		info, err := c.hub.host.Command(ctx, credentials, name, data)
+	c.ask(func(credentials sdk.Credentials, queued func()) []byte {
+		info, err := c.hub.host.Command(c.hub.ctx, sdk.ClientCommand{Credentials: credentials, Name: name, Data: data, Queued: queued})
 		if err != nil {
 			info = c.textOf(err)
 		}
@@ -65,9 +64,10 @@ func (c *conn) command(name string, data []byte) {
 }
 
 // ask runs a request to the core beside the reader, which must not wait for it,
-// and writes the answer, if any. Too many at once are refused. Requests of one
-// client reach the core in their order.
-func (c *conn) ask(request func(context.Context, sdk.Credentials) (answer []byte)) {
+// and writes the answer, if any. Too many at once are refused. The reader goes on
+// when the request is in line, so that those of one client reach the core in
+// their order, or when it has ended before that.
+func (c *conn) ask(request func(credentials sdk.Credentials, queued func()) (answer []byte)) {
 	if c.awaiting.Add(1) > maxConnAwaiting {
 		c.awaiting.Add(-1)
 		c.info(fmt.Sprintf("too much at once: at most %d requests may await their answer", maxConnAwaiting))
@@ -81,31 +81,17 @@ func (c *conn) ask(request func(context.Context, sdk.Credentials) (answer []byte
 	c.mu.Lock()
 	credentials := sdk.Credentials{Auth: c.auth, Remote: c.remote}
 	c.mu.Unlock()
-	ctx := &waitedOn{Context: c.hub.ctx, begun: make(chan struct{})}
+	inLine := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(inLine) })
 	go func() {
 		defer c.hub.give()
-		answer := request(ctx, credentials)
-		ctx.once.Do(func() { close(ctx.begun) })
+		answer := request(credentials, goOn)
+		goOn()
 		// Before the answer: a client that has it may ask the next at once.
 		c.awaiting.Add(-1)
 		if answer != nil {
 			c.write(answer)
 		}
 	}()
-	<-ctx.begun
-}
-
-// waitedOn is a context that notices when somebody begins to wait for its end.
-// A call to the core does so once its request is in line: only then may the
-// next one begin, or they could overtake each other.
-type waitedOn struct {
-	context.Context
-	once  sync.Once
-	begun chan struct{} // closed then, or when the call has ended
-}
-
-// Done is the context's.
-func (w *waitedOn) Done() <-chan struct{} {
-	w.once.Do(func() { close(w.begun) })
-	return w.Context.Done()
+	<-inLine
 }

@@ -30,7 +30,6 @@ type transport struct {
 	net.Conn
 	raw      syscall.RawConn
 	attempts *sync.Pool // of *attempt
-	release  func()     // called once, on Close
 
 	mu       sync.Mutex
 	backlog  []byte // not yet given to the drain goroutine
@@ -40,8 +39,8 @@ type transport struct {
 	err      error // why nothing can be written any more
 }
 
-func newTransport(conn net.Conn, attempts *sync.Pool, release func()) *transport {
-	t := &transport{Conn: conn, attempts: attempts, release: release}
+func newTransport(conn net.Conn, attempts *sync.Pool) *transport {
+	t := &transport{Conn: conn, attempts: attempts}
 	if c, ok := conn.(syscall.Conn); ok {
 		t.raw, _ = c.SyscallConn()
 	}
@@ -127,13 +126,8 @@ func (t *transport) backlogged() bool {
 func (t *transport) Close() error {
 	t.mu.Lock()
 	t.failLocked(net.ErrClosed)
-	release := t.release
-	t.release = nil
 	t.mu.Unlock()
-	if release != nil {
-		t.drained.Wait()
-		release()
-	}
+	t.drained.Wait()
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"mpush/sdk"
+	"mpush/sdk/listen"
 )
 
 // New returns a fresh instance of the channel.
@@ -31,7 +32,7 @@ func New() sdk.Plugin { return &plugin{settings: defaults()} }
 
 type plugin struct {
 	settings settings
-	trusted  prefixes
+	trusted  listen.Proxies
 
 	hub    *hub
 	server *http.Server
@@ -58,7 +59,7 @@ func (p *plugin) Describe() sdk.Manifest {
 
 // Start opens the listener and returns its address.
 func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
-	listener, err := listen(ctx, p.settings)
+	listener, err := newListener(ctx, p.settings)
 	if err != nil {
 		return nil, err
 	}

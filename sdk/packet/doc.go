@@ -9,5 +9,9 @@
 // Append functions. Parse has checked the whole document, so the parsers of
 // commands expect what it returned and do not check it again.
 //
+// What is JSON and what its strings mean is encoding/json's to say; members are
+// picked by gjson, since a struct would take keys of any case. Beside them stand
+// the limits, which keep hostile input cheap, and the sentences for clients.
+//
 // All functions are safe to call from any goroutine.
 package packet

@@ -17,6 +17,8 @@ func FuzzParse(f *testing.F) {
 		`{"cmd":"AUTH","data":{"token":"t","name":"phone","group":null}}`,
 		`{"title":"t","a":[1,{"b":"\ud83d\ude00"}],"desp":null}`,
 		`{"cmd":"PING"}`, `[]`, `{"a":"\ud800\u0000"}`,
+		`{"cmd":"MESSAGE","data":{"sendType":"group","target":-1.5e+3,"message":{"text":"\ud800\u0041\udc00\"\\\/","Text":1,"desp":true,"extra":{},"extra":[]},"message":{"extra":{"a" : 1}}}}`,
+		strings.Repeat(`{"a":[`, 40),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -46,6 +48,7 @@ func FuzzParse(f *testing.F) {
 			_, _ = ParseCallback(p.Data)
 			_, _ = ParseLogin(p.Data)
 			if s, err := ParseSend(p.Data); err == nil {
+				sameTexts(t, p.Data, s)
 				roundTrip(t, s)
 			}
 		}
@@ -57,6 +60,35 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseLogin(in)
 		_, _ = ParseSend(in)
 	})
+}
+
+// sameTexts holds what was taken of a MESSAGE's data against what encoding/json
+// reads there. Only maps keep apart keys that differ in case.
+func sameTexts(t *testing.T, data []byte, s Send) {
+	t.Helper()
+	var want, message map[string]json.RawMessage
+	if json.Unmarshal(data, &want) != nil || json.Unmarshal(want["message"], &message) != nil {
+		t.Fatalf("taken: %s", data)
+	}
+	for _, field := range []struct {
+		raw json.RawMessage
+		got string
+	}{{want["sendType"], s.SendType}, {want["target"], s.Target}, {message["text"], s.Text}, {message["desp"], s.Desp}} {
+		text := string(field.raw)
+		if text == "null" {
+			text = ""
+		}
+		if strings.HasPrefix(text, `"`) && json.Unmarshal(field.raw, &text) != nil {
+			t.Fatalf("%s in %s", field.raw, data)
+		}
+		if field.got != text {
+			t.Fatalf("%s was read as %q", field.raw, field.got)
+		}
+	}
+	extra := message["extra"]
+	if isObject := len(extra) > 0 && extra[0] == '{'; isObject != (s.Extra != nil) || isObject && !bytes.Equal(extra, s.Extra) {
+		t.Fatalf("%s was read as %s", extra, s.Extra)
+	}
 }
 
 // roundTrip makes the packet that a receiver gets, and reads it as one would.

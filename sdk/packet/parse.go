@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // The commands that every channel knows.
@@ -34,14 +37,11 @@ type Packet struct {
 	// where there is none.
 	Data []byte
 
-	auth []byte
+	auth string
 }
 
 // Auth returns the session that the packet carries, or "".
-func (p *Packet) Auth() string {
-	s, _ := scalar(p.auth)
-	return string(s)
-}
+func (p *Packet) Auth() string { return p.auth }
 
 // Parse reads one packet from a frame or a body. Of repeated keys the last
 // wins. The error tells a client what is wrong.
@@ -49,40 +49,34 @@ func Parse(b []byte) (Packet, error) {
 	if err := Check(b); err != nil {
 		return Packet{}, err
 	}
-	o, ok := openObject(b)
+	o, ok := object(b)
 	if !ok {
 		return Packet{}, errors.New("expected a packet: a JSON object")
 	}
 	var p Packet
-	var cmd []byte
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
-		}
-		switch string(key) {
+	var cmd, auth gjson.Result
+	o.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "cmd":
 			cmd = value
 		case "data":
-			p.Data = value
+			p.Data = part(b, value)
 		case "auth":
-			p.auth = value
+			auth = value
 		}
-	}
-	if isNull(cmd) {
+		return true
+	})
+	switch {
+	case cmd.Type == gjson.Null:
 		return Packet{}, ErrNoCommand
-	}
-	if cmd[0] != '"' {
+	case cmd.Type != gjson.String || cmd.Str == "" || len(cmd.Str) > maxCommandBytes:
 		return Packet{}, errNoCommandName
 	}
-	name := plain(cmd)
-	if len(name) == 0 || len(name) > maxCommandBytes {
-		return Packet{}, errNoCommandName
+	p.Cmd = cmd.Str
+	var err error
+	if p.auth, err = text("auth", auth); err != nil {
+		return Packet{}, err
 	}
-	if _, ok := scalar(p.auth); !ok {
-		return Packet{}, errors.New("auth: expected a string")
-	}
-	p.Cmd = command(name)
 	return p, nil
 }
 
@@ -92,10 +86,7 @@ func ParseForm(cmd, data, auth string) (Packet, error) {
 	if len(cmd) == 0 || len(cmd) > maxCommandBytes {
 		return Packet{}, errNoCommandName
 	}
-	p := Packet{Cmd: cmd}
-	if auth != "" {
-		p.auth = AppendString(nil, auth)
-	}
+	p := Packet{Cmd: cmd, auth: auth}
 	if p.Data = bytes.TrimSpace([]byte(data)); len(p.Data) == 0 {
 		p.Data = nil
 		return p, nil
@@ -106,47 +97,29 @@ func ParseForm(cmd, data, auth string) (Packet, error) {
 	return p, nil
 }
 
-// command spares the common commands an allocation.
-func command(b []byte) string {
-	switch string(b) {
-	case CmdMessageCallback:
-		return CmdMessageCallback
-	case CmdMessage:
-		return CmdMessage
-	case CmdPing:
-		return CmdPing
-	}
-	return string(b)
-}
-
 // ParseCallback reads the mid of a MESSAGE_CALLBACK, which may be a string or
 // a number.
 func ParseCallback(data []byte) (mid int64, err error) {
-	o, ok := openObject(data)
+	o, ok := object(data)
 	if !ok {
 		return 0, errNoObject
 	}
-	var raw []byte
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
+	var given gjson.Result
+	o.ForEach(func(key, value gjson.Result) bool {
+		if key.Str == "mid" {
+			given = value
 		}
-		if string(key) == "mid" {
-			raw = value
-		}
+		return true
+	})
+	digits, err := text("data.mid", given)
+	if err != nil {
+		return 0, err
 	}
-	s, ok := scalar(raw)
-	if !ok {
-		return 0, errors.New("data.mid: expected a string")
-	}
-	if len(s) == 0 || digits(s, 0) != len(s) {
+	number, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil {
 		return 0, errNoMid
 	}
-	if mid, err = strconv.ParseInt(string(s), 10, 64); err != nil {
-		return 0, errNoMid
-	}
-	return mid, nil
+	return int64(number), nil
 }
 
 var (
@@ -164,38 +137,43 @@ type Login struct {
 // ParseLogin reads the data of an AUTH packet. It checks a name that was given,
 // not that there is one.
 func ParseLogin(data []byte) (Login, error) {
-	o, ok := openObject(data)
+	o, ok := object(data)
 	if !ok {
 		return Login{}, errNoObject
 	}
-	var l Login
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
-		}
-		var err error
-		switch string(key) {
+	var token, name, group gjson.Result
+	o.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "token":
-			l.Token, err = text("data.token", value)
+			token = value
 		case "name":
-			l.Name, err = text("data.name", value)
+			name = value
 		case "group":
-			l.Group, err = text("data.group", value)
+			group = value
 		}
-		if err != nil {
-			return Login{}, err
-		}
+		return true
+	})
+	var l Login
+	var err error
+	if l.Token, err = text("data.token", token); err != nil {
+		return Login{}, err
 	}
-	if l.Name != "" {
-		if err := CheckName("data.name", l.Name); err != nil {
-			return Login{}, err
-		}
+	if l.Name, err = optionalName("data.name", name); err != nil {
+		return Login{}, err
 	}
-	if l.Group != "" {
-		if err := CheckName("data.group", l.Group); err != nil {
-			return Login{}, err
-		}
+	if l.Group, err = optionalName("data.group", group); err != nil {
+		return Login{}, err
 	}
 	return l, nil
+}
+
+// optionalName reads a name that may be absent. It is a copy of its own, since
+// it may be kept for as long as its client is connected, and the packet around
+// it need not.
+func optionalName(place string, value gjson.Result) (string, error) {
+	name, err := text(place, value)
+	if err != nil || name == "" {
+		return "", err
+	}
+	return strings.Clone(name), CheckName(place, name)
 }

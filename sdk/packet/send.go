@@ -1,6 +1,10 @@
 package packet
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/tidwall/gjson"
+)
 
 // Send is what a sender asks for.
 type Send struct {
@@ -14,17 +18,13 @@ type Send struct {
 // ParseSend reads the data of a MESSAGE packet from a sender. Extra is a part
 // of data.
 func ParseSend(data []byte) (Send, error) {
-	o, ok := openObject(data)
+	o, ok := object(data)
 	if !ok {
 		return Send{}, errNoObject
 	}
-	var sendType, target, message []byte
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
-		}
-		switch string(key) {
+	var sendType, target, message gjson.Result
+	o.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "sendType":
 			sendType = value
 		case "target":
@@ -32,13 +32,12 @@ func ParseSend(data []byte) (Send, error) {
 		case "message":
 			message = value
 		}
-	}
+		return true
+	})
 	var s Send
-	switch word, _ := scalar(sendType); string(word) {
-	case Personal:
-		s.SendType = Personal
-	case Group:
-		s.SendType = Group
+	switch sendType.Str {
+	case Personal, Group:
+		s.SendType = sendType.Str
 	default:
 		return Send{}, errors.New(`data.sendType: expected "personal" or "group"`)
 	}
@@ -49,40 +48,31 @@ func ParseSend(data []byte) (Send, error) {
 	if err = CheckName("data.target", s.Target); err != nil {
 		return Send{}, err
 	}
-	return s, s.parseMessage(message)
-}
-
-func (s *Send) parseMessage(message []byte) error {
-	o, ok := openObject(message)
-	if !ok {
-		return errors.New("data.message: expected an object")
+	if !message.IsObject() {
+		return Send{}, errors.New("data.message: expected an object")
 	}
-	var title, desp, extra []byte
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
-		}
-		switch string(key) {
+	var title, desp gjson.Result
+	message.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "text":
 			title = value
 		case "desp":
 			desp = value
 		case "extra":
-			extra = value
+			s.Extra = nil
+			if value.IsObject() {
+				s.Extra = part(data, value)
+			}
 		}
-	}
-	var err error
+		return true
+	})
 	if s.Text, err = text("data.message.text", title); err != nil {
-		return err
+		return Send{}, err
 	}
 	if s.Desp, err = text("data.message.desp", desp); err != nil {
-		return err
+		return Send{}, err
 	}
-	if isObject(extra) {
-		s.Extra = extra
-	}
-	return nil
+	return s, nil
 }
 
 // ParseFlat reads the flat form of a send, an object whose text and desp (or
@@ -90,68 +80,58 @@ func (s *Send) parseMessage(message []byte) error {
 // its extra. It must be what Parse returned ErrNoCommand for. SendType and
 // Target stay empty.
 func ParseFlat(body []byte) (Send, error) {
-	o, ok := openObject(body)
+	o, ok := object(body)
 	if !ok {
 		return Send{}, errors.New("expected a JSON object")
 	}
-	var textRaw, despRaw, titleRaw []byte
-	rest := 0
-	for {
-		key, value, _, ok := o.next()
-		if !ok {
-			break
-		}
-		switch string(key) {
+	var given, desp, title gjson.Result
+	o.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "text":
-			textRaw = value
+			given = value
 		case "desp":
-			despRaw = value
+			desp = value
 		case "title":
-			titleRaw = value
-		default:
-			rest++
+			title = value
 		}
-	}
+		return true
+	})
+	titled := given.Type == gjson.Null
 	var s Send
 	var err error
-	titled := isNull(textRaw)
 	if titled {
-		s.Text, err = text("title", titleRaw)
+		s.Text, err = text("title", title)
 	} else {
-		s.Text, err = text("text", textRaw)
+		s.Text, err = text("text", given)
 	}
 	if err != nil {
 		return Send{}, err
 	}
-	if s.Desp, err = text("desp", despRaw); err != nil {
+	if s.Desp, err = text("desp", desp); err != nil {
 		return Send{}, err
 	}
-	if rest > 0 || !titled && titleRaw != nil {
-		s.Extra = flatExtra(body, titled)
+	o.ForEach(func(key, value gjson.Result) bool {
+		isExtra := key.Str != "text" && key.Str != "desp" && (key.Str != "title" || !titled)
+		if isExtra {
+			s.Extra = appendMember(s.Extra, key, value)
+		}
+		return true
+	})
+	if s.Extra != nil {
+		s.Extra = append(s.Extra, '}')
 	}
 	return s, nil
 }
 
-// flatExtra is body without the members that are not extra.
-func flatExtra(body []byte, titled bool) []byte {
-	extra := append(make([]byte, 0, len(body)), '{')
-	o, _ := openObject(body)
-	for {
-		key, _, member, ok := o.next()
-		if !ok {
-			return append(extra, '}')
-		}
-		switch string(key) {
-		case "text", "desp":
-			continue
-		case "title":
-			if titled {
-				continue
-			}
-		}
-		if len(extra) > 1 {
-			extra = append(extra, ',')
-		}
-		extra = append(extra, member...)
+// appendMember appends a member, as it stands in its document, to an object
+// that is still open. The first one opens it.
+func appendMember(object []byte, key, value gjson.Result) []byte {
+	separator := byte(',')
+	if object == nil {
+		separator = '{'
 	}
+	object = append(object, separator)
+	object = append(object, key.Raw...)
+	object = append(object, ':')
+	return append(object, value.Raw...)
 }

@@ -12,7 +12,7 @@ import (
 
 func TestCheckSaysThatAConfigIsRightAndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := harness.Dir(t)
 	write(t, dir, `{"token":"strong-enough"}`)
 	got := harness.Run(t, dir, nil, "check")
 	if got.Code != 0 || got.Stdout != "config.json is right\n" || got.Stderr != "" {
@@ -41,7 +41,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 
 func TestVersionIsPrinted(t *testing.T) {
 	t.Parallel()
-	got := harness.Run(t, t.TempDir(), nil, "version")
+	got := harness.Run(t, harness.Dir(t), nil, "version")
 	if got.Code != 0 || !regexp.MustCompile(`^mpush \d+\.\d+\.\d+\S*\n$`).MatchString(got.Stdout) || got.Stderr != "" {
 		t.Errorf("exit code %d, %q, %q", got.Code, got.Stdout, got.Stderr)
 	}
@@ -54,7 +54,7 @@ func TestHelpShowsExamples(t *testing.T) {
 		if command != "" {
 			args = []string{command, "--help"}
 		}
-		got := harness.Run(t, t.TempDir(), nil, args...)
+		got := harness.Run(t, harness.Dir(t), nil, args...)
 		_, examples, any := strings.Cut(got.Stdout, "Examples:\n")
 		if got.Code != 0 || got.Stderr != "" || !any || !strings.HasPrefix(strings.TrimSpace(examples), "mpush") {
 			t.Errorf("mpush %s --help: exit code %d\n%s%s", command, got.Code, got.Stdout, got.Stderr)
@@ -67,13 +67,13 @@ func TestHelpShowsExamples(t *testing.T) {
 
 func TestUnknownCommandAndFlagFail(t *testing.T) {
 	t.Parallel()
-	failsToStart(t, harness.Run(t, t.TempDir(), nil, "swerve"), `"swerve"`)
-	failsToStart(t, harness.Run(t, t.TempDir(), nil, "--confg", "x"), "--confg")
+	failsToStart(t, harness.Run(t, harness.Dir(t), nil, "swerve"), `"swerve"`)
+	failsToStart(t, harness.Run(t, harness.Dir(t), nil, "--confg", "x"), "--confg")
 }
 
 func TestConfigAndDataComeFromFlagsOrTheEnvironment(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := harness.Dir(t)
 	if err := os.Mkdir(filepath.Join(dir, "etc"), 0o700); err != nil {
 		t.Fatal(err)
 	}

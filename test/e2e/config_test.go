@@ -13,7 +13,7 @@ import (
 // check runs mpush check on a configuration.
 func check(t *testing.T, config string) harness.Result {
 	t.Helper()
-	dir := t.TempDir()
+	dir := harness.Dir(t)
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

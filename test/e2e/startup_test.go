@@ -36,7 +36,7 @@ func TestStartWithAPortThatIsTakenFails(t *testing.T) {
 	for _, channel := range []string{"http", "websocket"} {
 		t.Run(channel, func(t *testing.T) {
 			t.Parallel()
-			dir, port := t.TempDir(), harness.TakenPort(t)
+			dir, port := harness.Dir(t), harness.TakenPort(t)
 			other := map[string]string{"http": "websocket", "websocket": "http"}[channel]
 			config := fmt.Sprintf(`{"token":"strong-enough","%s":{"host":"127.0.0.1","port":%d},"%s":{"host":"127.0.0.1","port":0}}`, channel, port, other)
 			write(t, dir, config)
@@ -47,7 +47,7 @@ func TestStartWithAPortThatIsTakenFails(t *testing.T) {
 
 func TestStartWithADataDirectoryThatCanNotBeWrittenFails(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := harness.Dir(t)
 	write(t, dir, `{"token":"strong-enough","http":{"host":"127.0.0.1","port":0},`+onLoopback+`}`)
 	got := harness.Run(t, dir, nil, "--data", "config.json/data") // below a file
 	failsToStart(t, got, "data directory", "config.json")
@@ -78,7 +78,7 @@ func TestStartWithADataDirectoryInUseFailsAndLeavesTheOtherAlone(t *testing.T) {
 
 func TestStartWithoutAConfigFails(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := harness.Dir(t)
 	failsToStart(t, harness.Run(t, dir, nil), "config.json", "--config")
 	failsToStart(t, harness.Run(t, dir, nil, "--config", "other.json"), "other.json", "does not exist")
 	failsToStart(t, harness.Run(t, dir, []string{"MPUSH_CONFIG=third.json"}), "third.json", "does not exist")
@@ -102,7 +102,7 @@ func TestStartWithAWrongConfigFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := harness.Dir(t)
 			write(t, dir, row.config)
 			got := harness.Run(t, dir, nil)
 			failsToStart(t, got, row.line...)

@@ -88,6 +88,23 @@ func httpShows() []show {
 				t.Errorf("mid %s, expected %s again", got, mid)
 			}
 		}},
+		{"`MESSAGE_CALLBACK` for a message never sent is ignored", func(t *testing.T, w wire) {
+			phone := w.open.Dial(t)
+			auth := phone.Auth(t, w.open.Token, w.name(), "")
+			mids := queue(t, w.open, phone.Name, "one", "two")
+			phone.ExpectText(t, "one")
+			w.open.PostJSON(t, "/", `{"cmd":"MESSAGE_CALLBACK","data":{"mid":"`+mids[1]+`"},"auth":"`+auth+`"}`).ExpectInfo(t, 200, "ok")
+			for i, text := range []string{"one", "two"} {
+				phone = w.open.Receiver(t, phone.Name)
+				if got := phone.Take(t, text); got != mids[i] {
+					t.Errorf("mid %s, expected %s", got, mids[i])
+				}
+				if i == 0 {
+					phone.ExpectText(t, "two")
+				}
+			}
+			nothingMore(t, w.open, phone)
+		}},
 		{"other channel commands with `auth` → as on the websocket: UNREGISTER", func(t *testing.T, w wire) {
 			phone := w.open.Dial(t)
 			auth := phone.Auth(t, w.open.Token, w.name(), "")

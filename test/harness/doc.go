@@ -7,8 +7,9 @@
 //     and everything that it has started
 //   - relay.go: [Relay], a core with its channels, that is stopped, killed and
 //     started again on the same data
+//   - ports.go: ports that stay the same when a relay starts again
 //   - http.go: a sender
-//   - client.go: a receiver
+//   - client.go, receiver.go: a websocket, and what a receiver does with it
 //   - match.go: packets compared as JSON
 //
 // Every wait has a deadline, far beyond what a busy machine needs, and is for an

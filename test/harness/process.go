@@ -3,6 +3,7 @@ package harness
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,8 +18,24 @@ type process struct {
 	ended  chan struct{}
 }
 
-// startProcess runs a program in dir. Of the environment it gets what any
-// program needs, and env.
+// Dir makes a directory for a relay, which is gone when the test is over. Its
+// path is short, unlike that of t.TempDir: plugins have their sockets below it.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// startProcess runs a program in dir. It does not outlive the test's process.
+// Of the environment it gets what any program needs, and env.
 func startProcess(t testing.TB, dir, program string, args, env []string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(program, args...), stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
@@ -31,13 +48,22 @@ func startProcess(t testing.TB, dir, program string, args, env []string) *proces
 	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := p.cmd.Start(); err != nil {
+	endWithParent(p.cmd.SysProcAttr)
+	started := make(chan error)
+	go func() {
+		// To the kernel the parent is this thread.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.ended)
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // the exit code is in ProcessState
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // the exit code is in ProcessState
-	}()
 	return p
 }
 

@@ -52,11 +52,7 @@ const stopTime = 10 * time.Second
 // the test is over is stopped, in good order or the test fails.
 func New(t testing.TB, config Object) *Relay {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e-") // short: sockets have their place in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Relay{Dir: dir, Token: "token-" + rand.Text()}
+	r := &Relay{Dir: Dir(t), Token: "token-" + rand.Text()}
 	all := Object{
 		"token":     r.Token,
 		"http":      Object{"host": "127.0.0.1", "port": 0, "waitTimeout": 15_000},
@@ -239,9 +235,6 @@ func (r *Relay) finish(t testing.TB) {
 	}
 	if t.Failed() {
 		t.Logf("what the relay in %s has printed:\n%s", r.Dir, log)
-	}
-	if err := os.RemoveAll(r.Dir); err != nil {
-		t.Error(err)
 	}
 }
 

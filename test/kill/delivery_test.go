@@ -11,22 +11,21 @@ import (
 type inbox struct {
 	name    string
 	copies  map[int64]*copyOf
-	newest  int64     // the highest mid
-	last    int64     // the mid of the last delivery
-	awaited int64     // of the last delivery, if it is not confirmed; else 0
-	acked   time.Time // when the newest ack of something began that had not been acked before
+	newest  int64          // the highest mid
+	last    int64          // the mid of the last delivery
+	awaited int64          // of the last delivery, if it is not confirmed; else 0
+	acked   time.Time      // when the newest ack of something began that had not been acked before
 	numbers map[string]int // newest number by sender
 }
 
 // copyOf is one message at one receiver.
 type copyOf struct {
 	times int
-	// acked is when the receiver first began to confirm it, again when it did
-	// so last.
-	acked, again time.Time
-	// ok: a sender was told so. followed: another message came after it. Either
-	// way its ack has been understood.
-	ok, followed bool
+	acked time.Time   // when the receiver first began to confirm it
+	acks  []time.Time // all of these, since it came over conn first
+	// ok is when a sender was first told so, followed when another message came
+	// after it. Either way its ack had been understood by then.
+	ok, followed time.Time
 
 	conn  *connection // of the last delivery
 	since time.Time   // the core can not have sent it over conn before
@@ -47,6 +46,7 @@ func newInbox(name string) *inbox {
 type packet struct {
 	mid      int64
 	text     string
+	desp     string
 	sendType string
 	target   string
 	method   string
@@ -73,9 +73,11 @@ func (l *ledger) delivered(now time.Time, conn *connection, p packet) {
 		l.complain(now, box.name, "got %d before it confirmed %d", p.mid, box.awaited)
 	}
 	if c := box.copies[box.last]; c != nil && p.mid > box.last {
-		c.followed = true
+		c.followed = now
 	}
-	box.last, box.awaited = p.mid, p.mid
+	if box.last = p.mid; box.copies[p.mid] == nil || box.copies[p.mid].acked.IsZero() {
+		box.awaited = p.mid
+	}
 	if c := box.copies[p.mid]; c != nil {
 		l.repeated(now, box, c, conn, s)
 	} else {
@@ -89,6 +91,10 @@ func (l *ledger) checkContent(now time.Time, box *inbox, s *send, p packet) {
 	if s.method == "websocket" {
 		from = s.sender
 	}
+	if p.desp != s.desp() {
+		l.complain(now, box.name, "%q came with %d other bytes of desp, it was sent with %d", s.text, len(p.desp), s.size)
+	}
+	p.desp = ""
 	if p.sendType != s.sendType || p.target != s.target || p.method != s.method || p.from != from {
 		l.complain(now, box.name, "%q came as %+v, it was sent by %s over %s to %s %s", s.text, p, s.sender, s.method, s.sendType, s.target)
 	}
@@ -124,7 +130,7 @@ func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection
 	if c.conn == conn {
 		c.here++
 		l.figures.Resent++
-		if c.followed {
+		if !c.followed.IsZero() {
 			l.complain(now, box.name, "got %d again after another over the same connection", s.mid)
 		}
 		// The n-th resend can not come before n intervals have passed. Times are
@@ -134,22 +140,25 @@ func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection
 		}
 		return
 	}
+	// What the core learned when the connection was opened already comes too
+	// late: the message may have been sent over it before.
+	before := func(t time.Time) bool { return !t.IsZero() && t.Before(conn.opened) }
 	switch {
-	case c.ok: // so the core knew
+	case before(c.ok): // so the core knew
 		l.figures.Crashed++
-		if !l.lostSince(c.again, now, "core") {
+		if !l.lostSince(c.acks, now, "core") {
 			l.complain(now, box.name, "got %d again, though a sender was told that it is ok, and no core died", s.mid)
 		}
-	case c.followed: // so the channel knew
+	case before(c.followed): // so the channel knew
 		l.figures.Crashed++
-		if !l.lostSince(c.again, now, "core", "websocket") {
+		if !l.lostSince(c.acks, now, "core", "websocket") {
 			l.complain(now, box.name, "got %d again, though another had followed it, and no process died", s.mid)
 		}
 	default:
 		l.figures.Reconnected++
 	}
 	c.conn, c.here, c.since = conn, 1, latest(s.at, conn.opened)
-	c.ok, c.followed = false, false
+	c.acks, c.ok, c.followed = nil, time.Time{}, time.Time{}
 }
 
 // confirms notes an ack before it leaves.
@@ -162,7 +171,7 @@ func (l *ledger) confirms(now time.Time, receiver string, mid int64, how string)
 	if c == nil {
 		panic(fmt.Sprintf("%s confirms %d, which it has not got", receiver, mid))
 	}
-	c.again = now
+	c.acks = append(c.acks, now)
 	if c.acked.IsZero() {
 		c.acked = now
 		// What follows can have been sent since the first ack, not the last.

@@ -34,14 +34,17 @@ type ledger struct {
 
 // figures are counted over all rounds.
 type figures struct {
-	Sent, Accepted, Refused, Unknown, UnknownAccepted int
-	Delivered                                         int // for the first time
-	Resent, Reconnected, Crashed                      int // deliveries again, by what brought them
+	Sent, Accepted, Refused, Unknown int
+	UnknownAccepted                  int // delivered, of Unknown
+	Denied, DeniedAccepted           int // answered that the core is gone; delivered though
+	Delivered                        int // for the first time
+	Resent, Reconnected, Crashed     int // deliveries again, by what brought them
 }
 
 // send is one message as its sender knows it.
 type send struct {
 	text      string
+	size      int // bytes of desp
 	sender    string
 	number    int // of that sender's sends
 	method    string
@@ -51,8 +54,9 @@ type send struct {
 	at        time.Time
 	floor     int64 // the highest mid that anybody was told before
 
-	fate fate
-	mid  int64 // 0 until the sender is told or a receiver gets it
+	fate   fate
+	denied bool  // unknown, and the channel said that the core is gone
+	mid    int64 // 0 until the sender is told or a receiver gets it
 }
 
 type fate uint8
@@ -125,7 +129,7 @@ func (l *ledger) answered(now time.Time, s *send, mid int64, statuses map[string
 			if box := l.inboxes[name]; box == nil || box.copies[mid] == nil || box.copies[mid].acked.IsZero() {
 				l.complain(now, s.sender, "%q is ok for %s, which has not confirmed it", s.text, name)
 			} else {
-				box.copies[mid].ok = true
+				box.copies[mid].ok = now
 			}
 		default:
 			l.complain(now, s.sender, "%q has the status %s for %s", s.text, status, name)
@@ -147,6 +151,9 @@ func (l *ledger) unanswered(now time.Time, s *send, f fate, why string) {
 		}
 	} else {
 		l.figures.Unknown++
+	}
+	if s.denied {
+		l.figures.Denied++
 	}
 	l.change()
 }
@@ -189,12 +196,14 @@ func (l *ledger) kills(now time.Time, victim string) (died func(time.Time)) {
 // writes acks down within milliseconds; the rest is for a busy machine.
 const staleness = 5 * time.Second
 
-// lostSince tells whether what one of these processes learned at a time may have
-// been lost with it by now. Held locked.
-func (l *ledger) lostSince(learned, now time.Time, victims ...string) bool {
+// lostSince tells whether what one of these processes learned at one of some
+// times may have been lost with it by now. Held locked.
+func (l *ledger) lostSince(learned []time.Time, now time.Time, victims ...string) bool {
 	return slices.ContainsFunc(l.faults, func(f fault) bool {
 		return slices.Contains(victims, f.victim) && !f.from.After(now) &&
-			(f.to.IsZero() || !learned.After(f.to)) && f.from.Sub(learned) < staleness
+			slices.ContainsFunc(learned, func(at time.Time) bool {
+				return (f.to.IsZero() || !at.After(f.to)) && f.from.Sub(at) < staleness
+			})
 	})
 }
 
@@ -223,8 +232,18 @@ func (l *ledger) wrong(who, format string, args ...any) {
 func (l *ledger) complain(at time.Time, who, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.note(at, who, "WRONG: %s", text)
+	if len(l.found) < maxTold {
+		text += "\n" + l.latest(linesTold, who)
+	}
 	l.found = append(l.found, who+": "+text)
 }
+
+// maxTold bounds the complaints of which a failure tells the history, linesTold
+// the lines of each.
+const (
+	maxTold   = 10
+	linesTold = 60
+)
 
 // complaints is what was found wrong so far.
 func (l *ledger) complaints() []string {
@@ -233,17 +252,15 @@ func (l *ledger) complaints() []string {
 	return slices.Clone(l.found)
 }
 
-// tell returns the latest history of some, and of the faults.
-func (l *ledger) tell(lines int, who ...string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// latest returns the newest history of somebody and of the faults. Held locked.
+func (l *ledger) latest(lines int, who string) string {
 	var text []string
 	for _, n := range slices.Backward(l.history) {
 		if len(text) == lines {
 			break
 		}
-		if n.who == "fault" || len(who) == 0 || slices.Contains(who, n.who) {
-			text = append(text, fmt.Sprintf("%s %s: %s", n.at.Format("15:04:05.000000"), n.who, n.what))
+		if n.who == "fault" || n.who == who {
+			text = append(text, fmt.Sprintf("    %s %s: %s", n.at.Format("15:04:05.000000"), n.who, n.what))
 		}
 	}
 	slices.Reverse(text)

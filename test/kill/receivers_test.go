@@ -259,7 +259,7 @@ func (r *receiver) read(s *socket) (mid int64, err error) {
 		Data struct {
 			SendType, Target, MID string
 			From                  struct{ Method, Name string }
-			Message               struct{ Text string }
+			Message               struct{ Text, Desp string }
 		}
 	}
 	err = json.Unmarshal(frame, &message)
@@ -274,7 +274,10 @@ func (r *receiver) read(s *socket) (mid int64, err error) {
 		return 0, err
 	}
 	d := message.Data
-	r.ledger.delivered(time.Now(), s.conn, packet{mid, d.Message.Text, d.SendType, d.Target, d.From.Method, d.From.Name})
+	r.ledger.delivered(time.Now(), s.conn, packet{
+		mid: mid, text: d.Message.Text, desp: d.Message.Desp,
+		sendType: d.SendType, target: d.Target, method: d.From.Method, from: d.From.Name,
+	})
 	return mid, nil
 }
 

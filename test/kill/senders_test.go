@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -37,7 +38,7 @@ type sender struct {
 
 // carrier takes a message to the relay and waits for the answer.
 type carrier interface {
-	// send returns the body of the answer. An error of which unsent is true
+	// send returns the body of the answer. An error for which unsent is true
 	// means that the message can not have reached the relay.
 	send(ctx context.Context, s *send, wait time.Duration) (body []byte, err error)
 	close()
@@ -52,11 +53,17 @@ func (s *sender) next(sendType, target string) *send {
 	}
 }
 
+// desp is what fills a message up to its size.
+func (s *send) desp() string { return strings.Repeat(s.text+" ", s.size/(len(s.text)+1)+1)[:s.size] }
+
 // send sends one message and notes what its sender learns.
 func (s *sender) send(ctx context.Context, m *send, wait time.Duration) {
 	s.ledger.sending(time.Now(), m)
 	body, err := s.via.send(ctx, m, wait)
 	now := time.Now()
+	if errors.Is(err, errStrange) {
+		s.ledger.wrong(s.name, "the answer to %q is: %v", m.text, err)
+	}
 	if err != nil {
 		f := unknown
 		if unsent(err) {
@@ -90,8 +97,8 @@ func (s *sender) send(ctx context.Context, m *send, wait time.Duration) {
 		// A channel that has lost its core says so, and can not know whether the
 		// core had the message. Every other INFO means that nothing is queued.
 		f := refused
-		if string(reply.Data) == `"temporarily unavailable"` {
-			f = unknown
+		if text := string(reply.Data); text == `"the core is gone"` || text == `"temporarily unavailable"` {
+			f, m.denied = unknown, true
 		}
 		s.ledger.unanswered(now, m, f, string(reply.Data))
 	default:
@@ -99,8 +106,10 @@ func (s *sender) send(ctx context.Context, m *send, wait time.Duration) {
 	}
 }
 
-// errUnsent is a failure before anything was sent.
-var errUnsent = errors.New("not sent")
+var (
+	errUnsent  = errors.New("not sent")         // nothing left the sender
+	errStrange = errors.New("a strange answer") // one that no fault explains
+)
 
 func unsent(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
@@ -129,14 +138,14 @@ func (o *overHTTP) send(ctx context.Context, s *send, wait time.Duration) ([]byt
 	if s.sendType == "group" {
 		kind = "group"
 	}
-	url, method, body := fmt.Sprintf("http://%s/%s.%s", o.address, s.target, kind), http.MethodPost, harness.Object{"text": s.text}
-	if o.get {
+	url, method, body := fmt.Sprintf("http://%s/%s.%s", o.address, s.target, kind), http.MethodPost, harness.Object{"text": s.text, "desp": s.desp()}
+	if o.get && s.size == 0 {
 		sender, number := s.sender, s.number
 		url, method, body = fmt.Sprintf("%s?text=%s+%d", url, sender, number), http.MethodGet, nil
 	}
 	status, answer, err := o.do(ctx, method, url, body, "Prefer", "wait="+strconv.Itoa(int(wait.Seconds())))
 	if err == nil && status != http.StatusOK && status != http.StatusServiceUnavailable {
-		err = fmt.Errorf("%w: HTTP status %d: %s", errUnsent, status, answer)
+		err = fmt.Errorf("%w: HTTP status %d: %s", errStrange, status, answer)
 	}
 	return answer, err
 }
@@ -198,7 +207,7 @@ func (o *overWebsocket) send(ctx context.Context, s *send, _ time.Duration) ([]b
 		o.socket = socket
 	}
 	text, err := json.Marshal(harness.Object{"cmd": "MESSAGE", "data": harness.Object{
-		"sendType": s.sendType, "target": s.target, "message": harness.Object{"text": s.text},
+		"sendType": s.sendType, "target": s.target, "message": harness.Object{"text": s.text, "desp": s.desp()},
 	}})
 	if err != nil {
 		return nil, err
@@ -217,6 +226,10 @@ func (o *overWebsocket) send(ctx context.Context, s *send, _ time.Duration) ([]b
 // target is whom a message may go to.
 type target struct{ sendType, name string }
 
+// maxDesp is the size of the largest messages, in bytes: more than sockets and
+// windows hold.
+const maxDesp = 300_000
+
 // run sends until ctx ends, at most one message at a time while open is locked
 // for reading: whoever locks it for writing knows that nothing is under way.
 func (s *sender) run(ctx context.Context, open locker, targets []target) {
@@ -226,9 +239,15 @@ func (s *sender) run(ctx context.Context, open locker, targets []target) {
 		if s.rand.IntN(4) == 0 {
 			wait = time.Second
 		}
+		size := 0
+		if s.rand.IntN(20) == 0 {
+			size = s.rand.IntN(maxDesp)
+		}
 		open.Lock()
 		if ctx.Err() == nil {
-			s.send(ctx, s.next(to.sendType, to.name), wait)
+			m := s.next(to.sendType, to.name)
+			m.size = size
+			s.send(ctx, m, wait)
 		}
 		open.Unlock()
 	}
