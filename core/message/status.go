@@ -1,7 +1,5 @@
 package message
 
-import "strings"
-
 // Rank orders statuses; a status only ever rises.
 type Rank uint8
 
@@ -46,21 +44,6 @@ func (s Status) String() string {
 	default:
 		return "no"
 	}
-}
-
-// ParseStatus reads a word back. An unknown word is "no".
-func ParseStatus(word string) Status {
-	for _, r := range []Rank{Ready, Wait, OK, Full, Failed} {
-		if s := (Status{Rank: r}); s.String() == word {
-			return s
-		}
-	}
-	for _, r := range []Rank{ChannelConfirmed, ChannelOK, ChannelWait} {
-		if name, ok := strings.CutSuffix(word, (Status{Rank: r}).String()); ok {
-			return Status{Rank: r, Channel: name}
-		}
-	}
-	return Status{}
 }
 
 // Final reports whether s can never change, whatever the receiver's routes do.

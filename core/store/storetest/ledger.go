@@ -123,7 +123,7 @@ func (l *ledger) put(p *record.Put) error {
 		seq, bytes = seq+1, bytes+int64(p.Message.Size())
 		p.Seqs, p.Bytes = append(p.Seqs, seq), append(p.Bytes, bytes)
 		l.items = append(l.items, owned[record.Queued]{by, record.Queued{
-			Item:    record.Item{Receiver: name, Seq: seq, MID: p.Message.MID, Status: message.ParseStatus("ready")},
+			Item:    record.Item{Receiver: name, Seq: seq, MID: p.Message.MID, Status: message.Status{Rank: message.Ready}},
 			Message: p.Message,
 		}})
 	}
