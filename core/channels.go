@@ -73,6 +73,8 @@ func grants(names []string) (rights []pluginpb.Right) {
 			rights = append(rights, pluginpb.Right_RIGHT_MASTER_TOKEN)
 		case config.RightAcceptWithoutToken:
 			rights = append(rights, pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN)
+		case config.RightTakeNames:
+			rights = append(rights, pluginpb.Right_RIGHT_TAKE_NAMES)
 		}
 	}
 	return rights

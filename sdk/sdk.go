@@ -58,6 +58,9 @@ const (
 	MasterToken = pluginpb.Right_RIGHT_MASTER_TOKEN
 	// AcceptWithoutToken honours Credentials.Trusted.
 	AcceptWithoutToken = pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN
+	// TakeNames lets declared receivers take their names, and the queues, from
+	// clients that attached under them; else such a name is refused.
+	TakeNames = pluginpb.Right_RIGHT_TAKE_NAMES
 )
 
 // Configurer reads the operator's section.

@@ -65,13 +65,14 @@ type Channel struct {
 	Env      []string // names of variables that it gets from the relay's environment
 	SHA256   string   // of the executable, 64 hex digits in lower case; "" if Unpinned
 	Unpinned bool     // run whatever is at Path
-	Rights   []string // RightMasterToken, RightAcceptWithoutToken
+	Rights   []string // RightMasterToken and so on
 }
 
 // The rights that an operator can grant to a plugin, beyond carrying messages.
 const (
 	RightMasterToken        = "master-token"
 	RightAcceptWithoutToken = "accept-without-token"
+	RightTakeNames          = "take-names"
 )
 
 // Position says where a key of a channel's section comes from, for a complaint

@@ -132,13 +132,13 @@ func (r *report) environment(channel *Channel, entry *node, path string, env map
 }
 
 func (r *report) rights(channel *Channel, entry *node, path string) {
-	rights := []string{RightMasterToken, RightAcceptWithoutToken}
+	rights := []string{RightMasterToken, RightAcceptWithoutToken, RightTakeNames}
 	r.take(entry, path, "rights", words, func(v any) {
 		channel.Rights = v.([]string)
 		for i, right := range channel.Rights {
 			if !slices.Contains(rights, right) {
 				r.fault(entry.get("rights").elements[i].at, joinIndex(joinKey(path, "rights"), i),
-					"unknown right: expected %s", strings.Join(rights, " or "))
+					"unknown right: expected one of %s", strings.Join(rights, ", "))
 			}
 		}
 	})

@@ -32,15 +32,6 @@ type ledger struct {
 	changed   chan struct{} // closed with the next change
 }
 
-// figures are counted over all rounds.
-type figures struct {
-	Sent, Accepted, Refused, Unknown int
-	UnknownAccepted                  int // delivered, of Unknown
-	Denied, DeniedAccepted           int // answered that the core is gone; delivered though
-	Delivered                        int // for the first time
-	Resent, Reconnected, Crashed     int // deliveries again, by what brought them
-}
-
 // send is one message as its sender knows it.
 type send struct {
 	text      string
@@ -221,7 +212,7 @@ func (l *ledger) note(at time.Time, who, format string, args ...any) {
 	l.history = append(l.history, note{at, who, fmt.Sprintf(format, args...)})
 }
 
-// fault notes what somebody outside the ledger's rules found wrong.
+// wrong notes what was found wrong outside the ledger's own rules.
 func (l *ledger) wrong(who, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -290,11 +281,4 @@ func (l *ledger) await(limit time.Duration, condition func() bool) bool {
 			return false
 		}
 	}
-}
-
-// total returns the figures of this moment.
-func (l *ledger) total() figures {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.figures
 }

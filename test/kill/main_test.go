@@ -17,6 +17,7 @@
 //   - faults_test.go, processes_test.go: what is done to which process
 //   - senders_test.go, receivers_test.go: the load
 //   - ledger_test.go, delivery_test.go, balance_test.go: what is promised
+//   - figures_test.go: what is reported in the end
 //   - rules_test.go: that the ledger notices what it is there to notice
 //   - outage_test.go: how long a killed channel is away, and what the other does
 package kill

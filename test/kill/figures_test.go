@@ -1,0 +1,83 @@
+//go:build linux
+
+package kill
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// figures are counted over all rounds.
+type figures struct {
+	Sent, Accepted, Refused, Unknown int
+	UnknownAccepted                  int // delivered, of Unknown
+	Denied, DeniedAccepted           int // answered that the core is gone; delivered though
+	Delivered                        int // for the first time
+	Resent, Reconnected, Crashed     int // deliveries again, by what brought them
+}
+
+// total returns the figures of this moment.
+func (l *ledger) total() figures {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.figures
+}
+
+func (f *figures) add(g figures) {
+	f.Sent += g.Sent
+	f.Accepted += g.Accepted
+	f.Refused += g.Refused
+	f.Unknown += g.Unknown
+	f.UnknownAccepted += g.UnknownAccepted
+	f.Delivered += g.Delivered
+	f.Denied += g.Denied
+	f.DeniedAccepted += g.DeniedAccepted
+	f.Resent += g.Resent
+	f.Reconnected += g.Reconnected
+	f.Crashed += g.Crashed
+}
+
+// restarts are the times from a kill to serving again, pauses before restarts
+// and aborted starts included, and how often there was which fault.
+type restarts struct {
+	mu     sync.Mutex
+	times  map[string][]time.Duration
+	faults map[string]int
+}
+
+func (r *restarts) count(fault string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.faults == nil {
+		r.faults = make(map[string]int)
+	}
+	r.faults[fault]++
+}
+
+func (r *restarts) note(victim string, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.times == nil {
+		r.times = make(map[string][]time.Duration)
+	}
+	r.times[victim] = append(r.times[victim], took)
+}
+
+func (r *restarts) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var text []string
+	for _, fault := range slices.Sorted(maps.Keys(r.faults)) {
+		text = append(text, fmt.Sprintf("%s %d times", fault, r.faults[fault]))
+	}
+	for _, victim := range slices.Sorted(maps.Keys(r.times)) {
+		times := slices.Sorted(slices.Values(r.times[victim]))
+		text = append(text, fmt.Sprintf("%s killed and serving again %d times: median %v, longest %v",
+			victim, len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond)))
+	}
+	return strings.Join(text, "; ")
+}
