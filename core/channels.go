@@ -126,6 +126,13 @@ func (h *handler) Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic) 
 		}
 		fault := h.options.Config.Fault(channel, d.Path, d.Message)
 		log("configuration", "channel", channel, "at", fault.Position(), "key", fault.Path, "what", fault.Message)
+		if d.Severity != pluginpb.Severity_SEVERITY_WARNING && d.Severity != pluginpb.Severity_SEVERITY_INFO {
+			h.mu.Lock()
+			if h.faults[channel] == nil {
+				h.faults[channel] = fault
+			}
+			h.mu.Unlock()
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ type Core struct {
 	mu     sync.Mutex
 	rights map[string][]pluginpb.Right // granted, by channel
 	links  map[string]*link.Link
+	faults map[string]error // the first that a channel has with its section
 }
 
 // drainTime is what an orderly end may take altogether.
@@ -67,7 +68,7 @@ const drainTime = 8 * time.Second
 func New(ctx context.Context, options Options) (core *Core, err error) {
 	c := &Core{
 		options: options, log: options.Log, board: link.NewSwitchboard(),
-		rights: make(map[string][]pluginpb.Right), links: make(map[string]*link.Link),
+		rights: make(map[string][]pluginpb.Right), links: make(map[string]*link.Link), faults: make(map[string]error),
 	}
 	defer func() {
 		if err != nil {
@@ -184,6 +185,12 @@ func (c *Core) start(ctx context.Context) error {
 	}
 	for _, status := range c.supervisor.Status() {
 		if bundled[status.Channel] && status.State != supervisor.Running {
+			c.mu.Lock()
+			fault := c.faults[status.Channel]
+			c.mu.Unlock()
+			if fault != nil {
+				return fault
+			}
 			return fmt.Errorf("channel %s: %s", status.Channel, status.LastError)
 		}
 	}
@@ -193,7 +200,10 @@ func (c *Core) start(ctx context.Context) error {
 // Check describes and configures every channel without starting it, logs what
 // they say, and returns what is wrong.
 func Check(ctx context.Context, options Options) error {
-	c := &Core{options: options, log: options.Log, board: link.NewSwitchboard(), rights: make(map[string][]pluginpb.Right)}
+	c := &Core{
+		options: options, log: options.Log, board: link.NewSwitchboard(),
+		rights: make(map[string][]pluginpb.Right), faults: make(map[string]error),
+	}
 	specs, err := c.specs()
 	if err != nil {
 		return err
@@ -204,7 +214,9 @@ func Check(ctx context.Context, options Options) error {
 		return err
 	}
 	for _, result := range results {
-		if result.Err != nil {
+		if fault := c.faults[result.Channel]; fault != nil {
+			err = errors.Join(err, fault)
+		} else if result.Err != nil {
 			err = errors.Join(err, fmt.Errorf("channel %s: %w", result.Channel, result.Err))
 		}
 	}

@@ -48,4 +48,7 @@ func openDataDir(path string) (*dataDir, error) {
 	return d, nil
 }
 
-func (d *dataDir) close() error { return d.lock.Close() }
+// close removes what is only of use while the core runs, and lets go.
+func (d *dataDir) close() error {
+	return errors.Join(os.RemoveAll(d.runtime), d.lock.Close())
+}

@@ -69,6 +69,7 @@ func (c *Config) Decode(into any) error {
 		ErrorUnused: true,
 		Squash:      true,
 		DecodeHook:  mapstructure.DecodeHookFuncValue(decodeValue),
+		MatchName:   func(key, field string) bool { return key == field },
 		// A field without a tag is known by its name, in the file's manner.
 		MapFieldName: func(field string) string { return strings.ToLower(field[:1]) + field[1:] },
 	})

@@ -44,7 +44,7 @@ type client struct {
 func TestDecodeFillsAStruct(t *testing.T) {
 	got := settings{Host: "kept", Names: []string{"a", "b"}, Timeout: time.Second, Ratio: 0.5}
 	config := NewConfig("c", []byte(`{
-		"port": 65535, "small": -128, "count": 9223372036854775807, "ratio": 1.5, "on": true, "TIMEOUT": 3000,
+		"port": 65535, "small": -128, "count": 9223372036854775807, "ratio": 1.5, "on": true, "timeout": 3000,
 		"clients": [{"name": "x", "url": "u", "max": 1}, {}], "names": ["c"], "headers": {"a": "b"},
 		"proxy": {"name": "p"}, "raw": {"n": 12345678901234567890}, "any": [1, "two"], "net": "10.0.0.0/8", "plain": "p", "host": null
 	}`))

@@ -92,13 +92,12 @@ func TestStartWithAWrongConfigFails(t *testing.T) {
 	for name, row := range map[string]struct {
 		config string
 		line   []string // parts of the last line
-		logged []string // parts of some line
 	}{
-		"unknown key":              {"{\n  \"token\": \"strong-enough\",\n  \"htpp\": {}\n}", []string{"config.json:3:3", "htpp", "unknown key"}, nil},
-		"not JSON":                 {"{\n  \"token\": ", []string{"config.json:"}, nil},
-		"one port for both":        {"{\n  \"http\": {\"port\": 9094}\n}", []string{"config.json:2:", "http.port", "9094"}, nil},
-		"wrong type in a section":  {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"port\": \"x\"\n  }\n}", []string{"channel http", "port", "number"}, []string{"config.json:4:5", "http.port"}},
-		"unknown key in a section": {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"prot\": 9093\n  }\n}", []string{"channel http", "prot", "unknown key"}, []string{"config.json:4:5", "http.prot"}},
+		"unknown key":              {"{\n  \"token\": \"strong-enough\",\n  \"htpp\": {}\n}", []string{"config.json:3:3", "htpp", "unknown key"}},
+		"not JSON":                 {"{\n  \"token\": ", []string{"config.json:"}},
+		"one port for both":        {"{\n  \"http\": {\"port\": 9094}\n}", []string{"config.json:2:", "http.port", "9094"}},
+		"wrong type in a section":  {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"port\": \"x\"\n  }\n}", []string{"config.json:4:5", "http.port", "number"}},
+		"unknown key in a section": {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"prot\": 9093\n  }\n}", []string{"config.json:4:5", "http.prot", "unknown key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,9 +105,6 @@ func TestStartWithAWrongConfigFails(t *testing.T) {
 			write(t, dir, row.config)
 			got := harness.Run(t, dir, nil)
 			failsToStart(t, got, row.line...)
-			if !hasLine(got.Stderr, row.logged...) {
-				t.Errorf("no line with %q\n%s", row.logged, got.Stderr)
-			}
 		})
 	}
 }

@@ -106,6 +106,9 @@ func beginOutage(t *testing.T, relay *harness.Relay, channel string) *outage {
 	t.Helper()
 	o := &outage{channel: channel, over: make(chan time.Duration, 1)}
 	pid := pluginPID(relay, channel)
+	if pid == 0 {
+		t.Fatalf("channel %s has no process", channel)
+	}
 	client := newHTTP(relay.Address(t, "http"), relay.Token, true)
 	sockets, token := relay.Address(t, "websocket"), relay.Token
 	o.began = time.Now()
