@@ -32,7 +32,7 @@ func newHandler(host sdk.Host, s settings, trusted listen.Proxies) *handler {
 		wait:        s.WaitTimeout,
 		maxBody:     s.MaxBody,
 		trusted:     trusted,
-		contentType: []string{"application/json; charset=utf-8"},
+		contentType: []string{contentType},
 		vary:        []string{"Origin"},
 	}
 }

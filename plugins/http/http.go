@@ -69,10 +69,12 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		WriteTimeout:   s.ReadTimeout + s.WaitTimeout + answerTime,
 		IdleTimeout:    s.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		// "OPTIONS *" is answered as every other OPTIONS is.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	p.served = make(chan error, 1)
-	go func() { p.served <- p.server.Serve(listener) }()
+	go func() { p.served <- p.server.Serve(refusals{listener}) }()
 	p.detach = context.AfterFunc(ctx, func() { p.server.Close() })
 	return []string{listener.Addr().String()}, nil
 }
@@ -95,6 +97,8 @@ func (p *plugin) Stop(ctx context.Context) error {
 }
 
 const (
+	// contentType is that of every answer.
+	contentType    = "application/json; charset=utf-8"
 	maxHeaderBytes = 64 << 10
 	// answerTime is how long a sender may take to read its answer.
 	answerTime = 10 * time.Second

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -31,7 +32,11 @@ type Options struct {
 // listened on is a *net.OpError.
 func TCP(ctx context.Context, o Options) (net.Listener, error) {
 	config := net.ListenConfig{KeepAlive: o.KeepAlive}
-	inner, err := config.Listen(ctx, "tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+	network := "tcp"
+	if ip, err := netip.ParseAddr(o.Host); err == nil && ip.Is4() {
+		network = "tcp4" // 0.0.0.0 would else take in IPv6 as well
+	}
+	inner, err := config.Listen(ctx, network, net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
 	if err != nil {
 		return nil, err
 	}
