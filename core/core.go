@@ -184,7 +184,8 @@ func (c *Core) start(ctx context.Context) error {
 		return err
 	}
 	for _, status := range c.supervisor.Status() {
-		if bundled[status.Channel] && status.State != supervisor.Running {
+		// One that has only died is started again.
+		if bundled[status.Channel] && status.State != supervisor.Running && status.State != supervisor.Waiting {
 			c.mu.Lock()
 			fault := c.faults[status.Channel]
 			c.mu.Unlock()

@@ -58,6 +58,11 @@ const (
 	CodeTooLarge        = pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
 )
 
+// ErrUnanswered is what a Host call returns when the core went away after it was
+// asked: what was asked for may have been done or not. It is not a refusal; who
+// waits for the answer must not be told that nothing has happened.
+var ErrUnanswered = errors.New("the core went away without an answer")
+
 // Error is the core's refusal of a request, or a plugin's of a command.
 type Error struct {
 	Code    Code

@@ -252,7 +252,7 @@ func (x *exchange) request(ctx context.Context, h hooks, e *pluginpb.PluginEnvel
 		answer = <-c.answer
 	}
 	if answer == nil {
-		return nil, errCoreGone()
+		return nil, ErrUnanswered
 	}
 	return answer, nil
 }

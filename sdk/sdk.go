@@ -215,7 +215,8 @@ type Policy struct {
 
 // Host is the core, as a plugin sees it. All methods may be called from any
 // goroutine. Calls that return an error block until the core has answered or
-// ctx ends; a refusal is an *Error.
+// ctx ends; a refusal is an *Error, and means that nothing was changed. Any other
+// error, such as ErrUnanswered, does not.
 type Host interface {
 	// Channel is the name that the operator gave this channel.
 	Channel() string

@@ -33,14 +33,16 @@ func (c *call) fail(status int, info string) {
 	}
 }
 
-// refuse answers with the core's refusal.
+// refuse answers with the core's refusal. Without one nobody knows whether the
+// message is queued, and an error would say that it is not: the connection ends
+// without an answer.
 func (c *call) refuse(err error) {
 	var refusal *sdk.Error
 	if !errors.As(err, &refusal) {
 		if !errors.Is(err, context.Canceled) {
 			slog.Warn("request got no answer from the core", "channel", c.host.Channel(), "err", err)
 		}
-		refusal = &sdk.Error{Code: sdk.CodeUnavailable, Message: "temporarily unavailable"}
+		panic(nethttp.ErrAbortHandler)
 	}
 	c.answer(statusOf(refusal.Code), packet.AppendInfo(nil, refusal.Message))
 }

@@ -160,7 +160,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	<-stopped
 }
 
-func TestRequestsEndWhenTheCoreIsGone(t *testing.T) {
+func TestRequestsEndWithoutAnAnswerWhenTheCoreIsGone(t *testing.T) {
 	waiting, never := make(chan struct{}), make(chan struct{})
 	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
 		close(waiting)
@@ -177,8 +177,9 @@ func TestRequestsEndWhenTheCoreIsGone(t *testing.T) {
 		defer close(broken)
 		core.Break()
 	}()
-	if got := readAnswer(t, reader, false); got.status != 503 {
-		t.Errorf("got %+v", got)
+	// Nobody knows whether the message is queued: no answer says that it is not.
+	if rest, err := io.ReadAll(reader); len(rest) > 0 || err != nil {
+		t.Errorf("got %q, %v", rest, err)
 	}
 	close(never)
 	<-broken

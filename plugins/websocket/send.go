@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -38,6 +39,11 @@ func (c *conn) send(data []byte) {
 	c.ask(func(credentials sdk.Credentials, queued func()) []byte {
 		p.Credentials, p.Queued = credentials, queued
 		published, err := c.hub.host.Publish(c.hub.ctx, p)
+		if _, refused := errors.AsType[*sdk.Error](err); err != nil && !refused {
+			// It may be queued: an INFO would say that it is not.
+			c.close(codeTryLater, "temporarily unavailable")
+			return nil
+		}
 		if err != nil {
 			return packet.AppendInfo(nil, c.textOf(err))
 		}

@@ -36,6 +36,10 @@ func crowd(t *testing.T) int {
 	return n
 }
 
+// mostPerSocket is what a socket may cost while it is open, in bytes, and room
+// for what is not yet collected.
+const mostPerSocket = 32 << 10
+
 const authTimeout = 4 * time.Second
 
 // stranger is a socket that nobody has authenticated on.
@@ -107,20 +111,25 @@ func TestCrowdThatNeverAuthenticatesLeavesNothing(t *testing.T) {
 	t.Parallel()
 	n := crowd(t)
 	w := startWitness(t, harness.Object{"websocket": harness.Object{"authTimeout": authTimeout.Milliseconds()}})
+	pid := w.Channel(t, "websocket").PID
+	memoryBefore := memory(t, pid)
 	var pids []int
 	before := make(map[int]int)
 	for _, p := range w.Processes() {
 		pids = append(pids, p.PID)
 		before[p.PID] = files(t, p.PID)
 	}
-	pid := w.Channel(t, "websocket").PID
-	// The first wave takes what a wave takes. What is not given back after it
-	// the second takes again.
-	w.wave(t, n)
-	first := memory(t, pid)
-	w.wave(t, n)
-	if second := memory(t, pid); second > first+first/4+(8<<20) {
-		t.Errorf("%d sockets took %d MiB, as many again %d MiB", n, first>>20, second>>20)
+	// What is not given back after one wave the next takes again. A freed page
+	// stays with the process for a while, so that this shows gross faults only;
+	// the channel's own tests look into its heap.
+	const waves = 2
+	for range waves {
+		w.wave(t, n)
+	}
+	grown := memory(t, pid) - memoryBefore
+	t.Logf("%d times %d sockets: the memory has grown by %d KiB a socket", waves, n, grown/n>>10)
+	if !underRace && grown > n*mostPerSocket {
+		t.Errorf("%d times %d sockets: the memory has grown by %d MiB", waves, n, grown>>20)
 	}
 	for _, pid := range pids {
 		eventually(t, fmt.Sprintf("process %d has as many files as before", pid), func() bool { return files(t, pid) <= before[pid] })

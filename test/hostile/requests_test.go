@@ -14,8 +14,8 @@ import (
 	"mpush/test/harness"
 )
 
-// raw is bytes on a connection of their own and what must be answered: a status
-// with an INFO, or, to what is no HTTP at all, only one of some statuses.
+// raw is bytes on a connection of their own and what must be answered: an INFO
+// with a status. To what is no proper HTTP several would do.
 type raw struct {
 	name     string
 	bytes    string
@@ -134,7 +134,9 @@ func TestBadRequests(t *testing.T) {
 		status, answer, err := exchange(w.Address(t, "http"), row.bytes)
 		switch {
 		case row.statuses != nil:
-			if !slices.Contains(row.statuses, status) {
+			// An expectation is refused by net/http without a body.
+			told := status == 0 || status == http.StatusExpectationFailed || strings.HasPrefix(answer, `{"cmd":"INFO","data":"`)
+			if !told || !slices.Contains(row.statuses, status) {
 				t.Errorf("%s: got %d %s, %v; want one of %v", row.name, status, answer, err, row.statuses)
 			}
 		case status != row.status || !strings.HasPrefix(answer, `{"cmd":"INFO","data":"`) || !strings.Contains(unquoted(answer), row.info):

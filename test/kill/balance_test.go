@@ -38,9 +38,6 @@ func (l *ledger) balance() {
 			l.complain(now, s.sender, "%q is still under way", s.text)
 		case s.fate == unknown && have > 0:
 			l.figures.UnknownAccepted++
-			if s.denied {
-				l.figures.DeniedAccepted++
-			}
 			if have < want {
 				l.complain(now, s.sender, "%q reached %d of the %d members of %s", s.text, have, want, s.target)
 			}

@@ -15,7 +15,6 @@ import (
 type figures struct {
 	Sent, Accepted, Refused, Unknown int
 	UnknownAccepted                  int // delivered, of Unknown
-	Denied, DeniedAccepted           int // answered that the core is gone; delivered though
 	Delivered                        int // for the first time
 	Resent, Reconnected, Crashed     int // deliveries again, by what brought them
 }
@@ -34,8 +33,6 @@ func (f *figures) add(g figures) {
 	f.Unknown += g.Unknown
 	f.UnknownAccepted += g.UnknownAccepted
 	f.Delivered += g.Delivered
-	f.Denied += g.Denied
-	f.DeniedAccepted += g.DeniedAccepted
 	f.Resent += g.Resent
 	f.Reconnected += g.Reconnected
 	f.Crashed += g.Crashed

@@ -45,9 +45,8 @@ type send struct {
 	at        time.Time
 	floor     int64 // the highest mid that anybody was told before
 
-	fate   fate
-	denied bool  // unknown, and the channel said that the core is gone
-	mid    int64 // 0 until the sender is told or a receiver gets it
+	fate fate
+	mid  int64 // 0 until the sender is told or a receiver gets it
 }
 
 type fate uint8
@@ -142,9 +141,6 @@ func (l *ledger) unanswered(now time.Time, s *send, f fate, why string) {
 		}
 	} else {
 		l.figures.Unknown++
-	}
-	if s.denied {
-		l.figures.Denied++
 	}
 	l.change()
 }

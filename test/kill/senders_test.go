@@ -94,13 +94,8 @@ func (s *sender) send(ctx context.Context, m *send, wait time.Duration) {
 		}
 		s.ledger.answered(now, m, mid, data.Status)
 	case "INFO":
-		// A channel that has lost its core says so, and can not know whether the
-		// core had the message. Every other INFO means that nothing is queued.
-		f := refused
-		if text := string(reply.Data); text == `"the core is gone"` || text == `"temporarily unavailable"` {
-			f, m.denied = unknown, true
-		}
-		s.ledger.unanswered(now, m, f, string(reply.Data))
+		// An error never queues anything.
+		s.ledger.unanswered(now, m, refused, string(reply.Data))
 	default:
 		s.ledger.wrong(s.name, "the answer to %q is %q", m.text, body)
 	}
