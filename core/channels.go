@@ -33,12 +33,13 @@ func (c *Core) specs() ([]supervisor.Spec, error) {
 			if !ok {
 				return nil, fmt.Errorf("channel %s is not part of this program", channel.Name)
 			}
-			spec.Command, spec.Args, rights = bundled.Command, bundled.Args, bundled.Rights
+			spec.Command, spec.Args, spec.Env, rights = bundled.Command, bundled.Args, slices.Clone(bundled.Env), bundled.Rights
 		} else {
 			spec.Command, spec.Args, spec.SHA256 = channel.Path, channel.Args, channel.SHA256
 			rights = grants(channel.Rights)
 		}
-		spec.Env = environment(c.options.Environ, append(slices.Clone(passedOn), channel.Env...))
+		given := environment(c.options.Environ, append(slices.Clone(passedOn), channel.Env...))
+		spec.Env = append(spec.Env, given...) // the later entry counts
 		specs = append(specs, spec)
 		c.mu.Lock()
 		c.rights[channel.Name] = rights

@@ -27,7 +27,10 @@ import (
 type Bundled struct {
 	Command string
 	Args    []string
-	Rights  []pluginpb.Right // granted without the operator's asking
+	// Env is added to what every plugin gets, unless the operator has set the
+	// variable.
+	Env    []string
+	Rights []pluginpb.Right // granted without the operator's asking
 }
 
 // Options are what a Core is made of.

@@ -134,11 +134,14 @@ func BenchmarkGroup(b *testing.B) {
 	b.ReportMetric(float64(b.N*members)/b.Elapsed().Seconds(), "deliveries/s")
 }
 
-// BenchmarkDrain: a receiver comes back to a queue of b.N messages and acks them
-// one by one.
+// BenchmarkDrain: a receiver comes back to a queue of b.N messages, after a
+// restart of the relay, and acks them one by one. Run it with -benchtime 1000000x
+// to see that a long queue costs no memory.
 func BenchmarkDrain(b *testing.B) {
 	const senders = 64
-	r := harness.Start(b, harness.Object{"http": harness.Object{"waitTimeout": 500}, "limits": harness.Object{"queueLength": 2_000_000}})
+	config := harness.FixedPorts(b)
+	config["limits"] = harness.Object{"queueLength": 0, "queueBytes": 0}
+	r := harness.Start(b, config)
 	var got atomic.Int64
 	dial(b, r, "r0", "", &got).conn.Close()
 	var next atomic.Int64
@@ -155,18 +158,35 @@ func BenchmarkDrain(b *testing.B) {
 		})
 	}
 	working.Wait()
+	r.Stop(b)
+	got.Store(0)
+	began := time.Now()
+	r.Start(b)
+	b.ReportMetric(float64(time.Since(began).Milliseconds()), "start-ms")
 	m := newMeter(b, r)
+	before := m.memory(b)
 	b.ResetTimer()
 	dial(b, r, "r0", "", &got)
-	for deadline := time.Now().Add(10 * time.Minute); got.Load() < int64(b.N); {
+	peak, first := before, time.Duration(0)
+	deadline := time.Now().Add(10 * time.Minute)
+	for round := 0; got.Load() < int64(b.N); round++ {
 		if time.Now().After(deadline) {
 			b.Fatalf("%d of %d came", got.Load(), b.N)
+		}
+		if first == 0 && got.Load() > 0 {
+			first = b.Elapsed()
+		}
+		if round%200 == 100 { // seldom: the kernel walks all pages for it
+			peak = max(peak, m.memory(b))
 		}
 		time.Sleep(time.Millisecond)
 	}
 	b.StopTimer()
 	m.report(b, b.N)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "drained/s")
+	b.ReportMetric(float64(first.Microseconds())/1000, "first-ms")
+	b.ReportMetric(float64(before)/(1<<20), "start-MiB")
+	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }
 
 // BenchmarkIdle: what b.N websocket connections without traffic cost in memory.
