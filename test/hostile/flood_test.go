@@ -99,6 +99,10 @@ func (w *witness) floodUntilCutOff(t *testing.T, frames string) error {
 	}
 	defer conn.Close()
 	for {
+		// Slow is not stuck: each write has its own time.
+		if err := conn.SetWriteDeadline(time.Now().Add(harness.Patience)); err != nil {
+			return err
+		}
 		if _, err := io.WriteString(conn, frames); err != nil {
 			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 				return err

@@ -26,11 +26,12 @@ type trickle struct {
 // startTrickle writes begin at once and a byte of more every pause, for ever.
 func startTrickle(t *testing.T, address, begin string, more byte, pause time.Duration) *trickle {
 	t.Helper()
+	begun := time.Now() // before the server can have begun to count
 	conn, err := net.DialTimeout("tcp", address, harness.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &trickle{conn: conn, begun: time.Now(), ended: make(chan struct{})}
+	s := &trickle{conn: conn, begun: begun, ended: make(chan struct{})}
 	if _, err := io.WriteString(conn, begin); err != nil {
 		t.Fatal(err)
 	}
