@@ -142,7 +142,16 @@ type pendingFind struct {
 	channel  string
 }
 
+// maxReads bounds what a receiver's callbacks can make the store look up at once:
+// who floods it with wrong ones delays nobody's writes. One too many is ignored,
+// as if it had been lost.
+const maxReads = 16
+
 func (e *Engine) find(p *pendingFind, mid message.MID) {
+	if p.receiver.reads >= maxReads {
+		e.stats.UnsentAcks++
+		return
+	}
 	p.receiver.reads++
 	e.emit(&Find{Token: e.await(p), Receiver: p.receiver.name, MID: mid})
 }

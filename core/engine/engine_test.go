@@ -534,3 +534,15 @@ func TestLongQueueStaysOutOfMemory(t *testing.T) {
 		t.Errorf("%d items in memory and %d counted after the queue was drained", n, d.e.receivers["ann"].queued)
 	}
 }
+
+func TestFloodOfWrongAcksIsLookedUpAFewAtATime(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann")
+	finds := 0
+	for mid := range message.MID(1000) {
+		finds += len(d.e.Step(d.now, &Outcome{Link: socketLink, Receiver: "ann", Generation: 1, MID: mid + 1, Kind: Acked, Late: true}))
+	}
+	if finds != maxReads {
+		t.Errorf("%d lookups under way, want %d", finds, maxReads)
+	}
+}
