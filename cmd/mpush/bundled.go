@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 
 	"mpush/core"
 	"mpush/plugins/http"
+	"mpush/plugins/webhook"
+	"mpush/plugins/webpush"
 	"mpush/plugins/websocket"
 	"mpush/sdk"
 	"mpush/sdk/pluginpb"
@@ -34,11 +37,28 @@ func bundledChannels() map[string]bundledChannel {
 			// memory is two thirds of what a larger GOGC gives.
 			env: []string{"GOGC=50"},
 		},
+		"webhook": {make: webhook.New, rights: []pluginpb.Right{sdk.MasterToken, sdk.TakeNames}},
+		"webpush": {make: webpush.New},
 	}
 }
 
+// oldKeys finds the web push keys of an old server, which kept them in a file
+// beside its config.json: there, or in the data directory. "" is none.
+func oldKeys(configPath, dataDir string) string {
+	for _, dir := range []string{filepath.Dir(configPath), dataDir} {
+		path, err := filepath.Abs(filepath.Join(dir, "keys"))
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
+}
+
 // runBundled says how the core runs them: as subprocesses of this executable.
-func runBundled() (map[string]core.Bundled, error) {
+func runBundled(configPath, dataDir string) (map[string]core.Bundled, error) {
 	command := "/proc/self/exe"
 	if runtime.GOOS != "linux" {
 		path, err := os.Executable()
@@ -58,6 +78,11 @@ func runBundled() (map[string]core.Bundled, error) {
 			Env:     append([]string{share}, channel.env...),
 			Rights:  channel.rights,
 		}
+	}
+	if path := oldKeys(configPath, dataDir); path != "" {
+		push := all["webpush"]
+		push.Env = append(push.Env, webpush.OldKeysVariable+"="+path)
+		all["webpush"] = push
 	}
 	return all, nil
 }

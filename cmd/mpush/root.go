@@ -92,12 +92,13 @@ func (s *settings) options() (core.Options, error) {
 	if err != nil {
 		return core.Options{}, err
 	}
-	bundled, err := runBundled()
+	dataDir := cmp.Or(s.data, os.Getenv("MPUSH_DATA"), "data")
+	bundled, err := runBundled(cfg.Path, dataDir)
 	if err != nil {
 		return core.Options{}, err
 	}
 	return core.Options{
-		Config: cfg, DataDir: cmp.Or(s.data, os.Getenv("MPUSH_DATA"), "data"),
+		Config: cfg, DataDir: dataDir,
 		Bundled: bundled, Environ: os.Environ(), Log: log,
 	}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
 func banner(w io.Writer, options *core.Options, channels []supervisor.Status) {
 	fmt.Fprintf(w, "mpush %s is up: config %s, data %s\n", version, options.Config.Path, options.DataDir)
 	for _, c := range channels {
-		state := strings.Join(c.Endpoints, ", ")
+		state := cmp.Or(strings.Join(c.Endpoints, ", "), "running")
 		if c.State != supervisor.Running {
 			state = fmt.Sprintf("%s: %s", c.State, c.LastError)
 		}

@@ -26,7 +26,7 @@ func TestFaultsNamePlaceKeyAndWhatIsExpected(t *testing.T) {
 		"duplicate":           {"{\"token\": \"a\",\n \"token\": \"b\"}", "config.json:2:2: token: given twice, first in line 1"},
 		"duplicate, escaped":  {`{"token": "a", "t\u006fken": "b"}`, "config.json:1:16: token: given twice, first in line 1"},
 		"duplicate, deep":     {"{\"http\": {\"a\": [{}, {\"b\": 1,\n\"b\": 2}]}}", "config.json:2:1: http.a[1].b: given twice, first in line 1"},
-		"duplicate, unserved": {"{\"webhook\": {\"a.b\": 1,\n\"a.b\": 2}}", `config.json:2:1: webhook["a.b"]: given twice, first in line 1`},
+		"duplicate, unserved": {"{\"console\": {\"a.b\": 1,\n\"a.b\": 2}}", `config.json:2:1: console["a.b"]: given twice, first in line 1`},
 
 		// keys
 		"unknown, near":        {"{\n  \"websoket\": {}\n}", `config.json:2:3: websoket: unknown key (did you mean "websocket"?)`},

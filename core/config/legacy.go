@@ -29,13 +29,13 @@ func bundledChannels() []bundled {
 			{"websocket.authTimeout", count}, {"websocket.retryTimeout", count}, {"websocket.waitTimeout", count},
 			{"websocket.maxFrame", count}, {"websocket.maxConnections", count}, {"websocket.pingInterval", count}, {"websocket.idleTimeout", count},
 		}},
-		{"webhook", false, []known{
+		{"webhook", true, []known{
 			{"webhook.enabled", flag}, {"webhook.retryTimeout", count}, {"webhook.timeout", count},
 			{"webhook.clients", anything}, {"webhook.proxy", anything},
 		}},
-		{"webpush", false, []known{
+		{"webpush", true, []known{
 			{"webpush.enabled", flag}, {"webpush.serverKey", text}, {"webpush.apiKey", text}, {"webpush.proxy", anything},
-			{"webpush.retryTimeout", count}, {"webpush.allowEndpoints", words}, {"webpush.subject", text},
+			{"webpush.retryTimeout", count}, {"webpush.allowEndpoints", words}, {"webpush.subject", text}, {"webpush.ttl", count},
 		}},
 		{"console", false, []known{{"console.enabled", flag}}},
 	}

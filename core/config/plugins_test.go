@@ -31,7 +31,7 @@ func TestPluginEntry(t *testing.T) {
 		{Name: "a", Enabled: true, Path: "/opt/a", Unpinned: true, MTLS: true},
 		{Name: "off", Path: filepath.Join(dir, "${env:ABSENT}"), Unpinned: true, MTLS: true, Env: []string{"ABSENT"}},
 	}
-	for i, ch := range c.Channels[2:] {
+	for i, ch := range c.Channels[4:] {
 		if !reflect.DeepEqual(ch, want[i]) {
 			t.Errorf("got  %+v\nwant %+v", ch, want[i])
 		}

@@ -48,8 +48,9 @@ const stopTime = 10 * time.Second
 
 // New prepares a relay with the configuration laid over what tests want: free
 // ports on loopback, a token that is nowhere else, and times so long that a busy
-// machine makes no message wait or come twice. Nothing runs yet. What runs when
-// the test is over is stopped, in good order or the test fails.
+// machine makes no message wait or come twice. The channels webhook and webpush
+// are on when the configuration has their sections. Nothing runs yet. What runs
+// when the test is over is stopped, in good order or the test fails.
 func New(t testing.TB, config Object) *Relay {
 	t.Helper()
 	r := &Relay{Dir: Dir(t), Token: "token-" + rand.Text()}
@@ -57,6 +58,11 @@ func New(t testing.TB, config Object) *Relay {
 		"token":     r.Token,
 		"http":      Object{"host": "127.0.0.1", "port": 0, "waitTimeout": 15_000},
 		"websocket": Object{"host": "127.0.0.1", "port": 0, "waitTimeout": 15_000, "retryTimeout": 60_000},
+	}
+	for _, name := range []string{"webhook", "webpush"} {
+		if _, wanted := config[name]; !wanted {
+			all[name] = Object{"enabled": false}
+		}
 	}
 	for name, value := range config {
 		section, isSection := value.(Object)
