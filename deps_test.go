@@ -83,18 +83,19 @@ func bans() map[string][]ban {
 // owners maps dependencies to the only rooms that may import them.
 func owners() map[string][]string {
 	return map[string][]string{
-		"github.com/bufbuild/protocompile/...": {"mpush/sdk/pluginpb/protogen"},
-		"github.com/go-viper/mapstructure/...": {"mpush/sdk"},
-		"github.com/golang-jwt/jwt/...":        {"mpush/core/auth"},
-		"github.com/gorilla/websocket":         {"mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
-		"github.com/hashicorp/go-plugin/...":   {"mpush/core/supervisor", "mpush/sdk"},
-		"github.com/knadh/koanf/...":           {"mpush/core/config"},
-		"github.com/spf13/cobra":               {"mpush/cmd/mpush"},
-		"github.com/tailscale/hujson":          {"mpush/core/config"},
-		"github.com/tidwall/gjson":             {"mpush/sdk/packet"},
-		"go.uber.org/goleak":                   {"mpush/test/..."},
-		"modernc.org/sqlite/...":               {"mpush/core/store"},
-		"pgregory.net/rapid":                   {"mpush/core/store/storetest"},
+		"github.com/SherClockHolmes/webpush-go": {"mpush/plugins/webpush"},
+		"github.com/bufbuild/protocompile/...":  {"mpush/sdk/pluginpb/protogen"},
+		"github.com/go-viper/mapstructure/...":  {"mpush/sdk"},
+		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
+		"github.com/gorilla/websocket":          {"mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
+		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk"},
+		"github.com/knadh/koanf/...":            {"mpush/core/config"},
+		"github.com/spf13/cobra":                {"mpush/cmd/mpush"},
+		"github.com/tailscale/hujson":           {"mpush/core/config"},
+		"github.com/tidwall/gjson":              {"mpush/sdk/packet"},
+		"go.uber.org/goleak":                    {"mpush/test/..."},
+		"modernc.org/sqlite/...":                {"mpush/core/store"},
+		"pgregory.net/rapid":                    {"mpush/core/store/storetest"},
 	}
 }
 

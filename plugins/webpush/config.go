@@ -1,0 +1,165 @@
+package webpush
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"mpush/sdk"
+	"mpush/sdk/dial"
+)
+
+// settings are the channel's section of the configuration. Durations are whole
+// milliseconds there.
+type settings struct {
+	// ServerKey and APIKey were for a service that is gone. They are accepted,
+	// and nothing is done with them.
+	ServerKey string `json:"serverKey"`
+	APIKey    string `json:"apiKey"`
+	// Proxy is what push services are called through.
+	Proxy dial.Proxy `json:"proxy"`
+	// RetryTimeout is the first pause before a push is tried again, and how long
+	// a first attempt may take: at least 5 s, or 100 ms where AllowEndpoints
+	// names a push service.
+	RetryTimeout time.Duration `json:"retryTimeout"`
+	// AllowEndpoints are origins, such as "https://push.example:8443", whose
+	// endpoints need no public host and may be http.
+	AllowEndpoints []string `json:"allowEndpoints"`
+	// Subject tells push services whom to contact: a mailto: or https: url, or
+	// a bare e-mail address (RFC 8292, section 2.1).
+	Subject string `json:"subject"`
+	// TTL is how many seconds a push service keeps a message for a receiver
+	// that is away (RFC 8030, section 5.2): 0 to 28 days.
+	TTL int `json:"ttl"`
+}
+
+const (
+	leastRetry        = 5 * time.Second
+	leastRetryAllowed = 100 * time.Millisecond
+	maxRetry          = 5 * time.Minute
+	maxTTL            = 28 * 24 * 60 * 60
+)
+
+// defaultSubject is the public page of the project that this server and its
+// clients belong to. RFC 8292 lets a server leave the subject out, but push
+// services in the field refuse that (Mozilla's has, Apple's does), and Apple's
+// refuses what cannot be reached, such as localhost.
+const defaultSubject = "https://github.com/kooritea/mpush"
+
+func defaults() settings {
+	return settings{
+		RetryTimeout: 10 * time.Second,
+		Subject:      defaultSubject,
+		TTL:          7 * 24 * 60 * 60,
+	}
+}
+
+// Configure reads the section, and looks at the old server's keys if there are
+// any: whether they are needed shows in Declare.
+func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
+	s := defaults()
+	if err := config.Decode(&s); err != nil {
+		return err
+	}
+	var faults []error
+	allowed := make(map[string]bool)
+	for i, text := range s.AllowEndpoints {
+		origin, err := parseOrigin(text)
+		if err != nil {
+			faults = append(faults, sdk.Invalid(fmt.Sprintf("allowEndpoints[%d]", i), "%v", err))
+		}
+		allowed[origin] = true
+	}
+	if s.TTL < 0 || s.TTL > maxTTL {
+		faults = append(faults, sdk.Invalid("ttl", "expected 0 to %d seconds, not %d", maxTTL, s.TTL))
+	}
+	subject, err := parseSubject(config, s.Subject)
+	if err != nil {
+		faults = append(faults, sdk.Invalid("subject", "%v", err))
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	for _, key := range []struct{ name, value string }{{"serverKey", s.ServerKey}, {"apiKey", s.APIKey}} {
+		if key.value != "" {
+			config.Warn(key.name, "no longer needed: the service that wanted it is gone, web push works without it")
+		}
+	}
+	least := leastRetry
+	if len(s.AllowEndpoints) > 0 {
+		least = leastRetryAllowed
+	}
+	if s.RetryTimeout < least {
+		config.Warn("retryTimeout", "%d ms is too short, %d ms is used", s.RetryTimeout.Milliseconds(), least.Milliseconds())
+		s.RetryTimeout = least
+	}
+	if p.old = readOldKeys(os.Getenv(OldKeysVariable)); p.old.err != nil {
+		config.Warn("", "%v: unless the channel has keys already, it will not start", p.old.err)
+	}
+	s.Subject = subject
+	p.settings = s
+	p.door = door{allowed: allowed, proxied: s.Proxy != dial.Proxy{}, resolver: p.resolver}
+	p.guarded, p.open = p.clients()
+	return nil
+}
+
+// clients makes the clients for endpoints at large and for allowed ones.
+func (p *plugin) clients() (guarded, open *http.Client) {
+	check := control(dial.PublicOnly)
+	if p.door.proxied {
+		check = nil // it would see the proxy, which the operator chose
+	}
+	client := func(check control) *http.Client {
+		return &http.Client{
+			Transport: p.transport(p.settings.Proxy, check),
+			// A redirect would lead past the checks; push services have none.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return client(check), client(nil)
+}
+
+// parseSubject returns the subject as webpush-go wants it, which puts mailto:
+// before whatever does not begin with https:. A host that no push service could
+// reach is worth a warning.
+func parseSubject(config *sdk.Config, text string) (string, error) {
+	scheme, rest, found := strings.Cut(text, ":")
+	if text == "" {
+		return defaultSubject, nil
+	}
+	if strings.EqualFold(scheme, "https") {
+		u, err := url.Parse(text)
+		if err != nil || u.Hostname() == "" || u.User != nil {
+			return "", errors.New("expected a url such as https://example.com/contact")
+		}
+		warnOfSubject(config, u.Hostname())
+		return "https:" + rest, nil
+	}
+	address := text
+	if found && strings.EqualFold(scheme, "mailto") {
+		address = rest
+	}
+	parsed, err := mail.ParseAddress(address)
+	if err != nil || parsed.Address != address {
+		return "", errors.New("expected an e-mail address, or a mailto: or https: url")
+	}
+	warnOfSubject(config, address[strings.LastIndexByte(address, '@')+1:])
+	return address, nil
+}
+
+// warnOfSubject names domains that are set aside for tests and local use (RFC
+// 2606, RFC 6761, RFC 6762).
+func warnOfSubject(config *sdk.Config, host string) {
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(host, ".")), ".")
+	last := labels[len(labels)-1]
+	if len(labels) == 1 || slices.Contains([]string{"localhost", "local", "internal", "invalid", "test", "example"}, last) {
+		config.Warn("subject", "%q is no host on the internet: Apple's push service will refuse every push with 403", host)
+	}
+}
