@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -28,6 +29,7 @@ type exchange struct {
 	// tasks are Declare and the running commands.
 	tasks    sync.WaitGroup
 	commands chan struct{} // one token per running command
+	waiting  atomic.Int64  // commands that run or wait for their turn
 
 	declared   chan struct{} // closed when Declare has ended
 	declareErr error         // to be read after that
@@ -183,8 +185,12 @@ func (x *exchange) tryDeclare() error {
 	return nil
 }
 
-// maxCommands bounds the commands that are answered at once.
-const maxCommands = 64
+// maxCommands bounds the commands that are answered at once, maxWaiting those that
+// wait for their turn besides. The core bounds their bytes.
+const (
+	maxCommands = 64
+	maxWaiting  = 4096
+)
 
 // maxInfoBytes bounds what a command says to its client.
 const maxInfoBytes = 64 << 10
@@ -195,13 +201,14 @@ func (x *exchange) command(c *pluginpb.ClaimedCommand) {
 		x.reply(c.GetId(), "", &Error{CodeUnknownCommand, "the plugin answers no commands"})
 		return
 	}
-	select {
-	case x.commands <- struct{}{}:
-	default:
+	if x.waiting.Add(1) > maxCommands+maxWaiting {
+		x.waiting.Add(-1)
 		x.reply(c.GetId(), "", &Error{CodeUnavailable, "too many commands at once"})
 		return
 	}
 	x.tasks.Go(func() {
+		defer x.waiting.Add(-1)
+		x.commands <- struct{}{}
 		defer func() { <-x.commands }()
 		info, err := x.handle(commander, &Command{
 			Name:     c.GetCommand(),

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -119,15 +119,18 @@ func TestHealthIsThePlugins(t *testing.T) {
 }
 
 func TestCommandsAreBounded(t *testing.T) {
-	const most = 64
-	release := make(chan struct{})
-	var begun sync.WaitGroup
-	begun.Add(most)
+	const atOnce, most = 64, 64 + 4096
+	release, begun := make(chan struct{}), make(chan struct{}, most)
+	var running atomic.Int64
 	p := &probe{command: func(_ context.Context, c *sdk.Command) (string, error) {
 		switch c.Name {
 		case "BLOCK":
-			begun.Done()
+			if n := running.Add(1); n > atOnce {
+				t.Errorf("%d commands at once", n)
+			}
+			begun <- struct{}{}
 			<-release
+			running.Add(-1)
 			return "done", nil
 		case "PANIC":
 			panic("boom")
@@ -140,7 +143,9 @@ func TestCommandsAreBounded(t *testing.T) {
 	for id := range uint64(most) {
 		core.Send(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Command{Command: &pluginpb.ClaimedCommand{Id: id + 1, Command: "BLOCK"}}})
 	}
-	begun.Wait()
+	for range atOnce {
+		<-begun
+	}
 	if got := core.Command("BLOCK", "phone", "", "{}"); got.GetError().GetCode() != sdk.CodeUnavailable {
 		t.Errorf("over the bound: %v", got)
 	}

@@ -147,4 +147,17 @@ func TestWhatOnePluginSaysToAnotherIsBounded(t *testing.T) {
 	if r := in.hear().GetCommandResult(); r.GetRequestId() != 10+maxCalls || r.GetError().GetCode() != pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE {
 		t.Errorf("one call too many: %v", r)
 	}
+	// When these are answered there is room again, for so many bytes alone.
+	for range maxCalls {
+		push.say(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_CommandReply{CommandReply: &pluginpb.CommandReply{Id: push.hear().GetCommand().Id}}})
+		in.hear()
+	}
+	large := []byte(`"` + strings.Repeat("x", message.MaxSize-2) + `"`)
+	const room = maxCallBytes / message.MaxSize
+	for id := range uint64(room + 1) {
+		in.say(command(10_000+id, "SUBSCRIBE", large))
+	}
+	if r := in.hear().GetCommandResult(); r.GetRequestId() != 10_000+room || r.GetError().GetCode() != pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE {
+		t.Errorf("bytes beyond the bound: %v", r)
+	}
 }

@@ -46,12 +46,15 @@ type Link struct {
 	refused  chan string   // why Declare was refused
 	started  chan struct{} // the channel's Start was answered
 
-	calls int // commands that it has not answered; under the Switchboard's mu
+	// What it has not answered, under the Switchboard's mu.
+	calls     int            // commands
+	callBytes int            // and their data
+	serving   map[string]int // and their number by receiver
 }
 
 // New prepares a link; Run does the work.
 func New(options Options) *Link {
-	return &Link{Options: options, out: newOutbox(), refused: make(chan string, 1), started: make(chan struct{}, 1)}
+	return &Link{Options: options, out: newOutbox(), serving: make(map[string]int), refused: make(chan string, 1), started: make(chan struct{}, 1)}
 }
 
 // Ready tells that the channel has started: its durable routes go live. It does

@@ -30,6 +30,7 @@ type call struct {
 	request  uint64
 	to       *Link
 	receiver string
+	bytes    int
 	timeout  *time.Timer
 }
 
@@ -122,10 +123,12 @@ func unavailable() *pluginpb.Error {
 	return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, "temporarily unavailable")
 }
 
-// maxCalls bounds the unanswered commands of one plugin, callPatience the time
-// that it has for one.
+// maxCalls and maxCallBytes bound the unanswered commands of one plugin: there is
+// room for all clients that come back at once after a restart. callPatience is
+// the time that it has for one.
 const (
-	maxCalls     = 512
+	maxCalls     = 4096
+	maxCallBytes = 16 << 20
 	callPatience = 30 * time.Second
 )
 
@@ -134,6 +137,10 @@ func (s *Switchboard) drop(id uint64, c call) {
 	delete(s.calls, id)
 	c.timeout.Stop()
 	c.to.calls--
+	c.to.callBytes -= c.bytes
+	if c.to.serving[c.receiver]--; c.to.serving[c.receiver] == 0 {
+		delete(c.to.serving, c.receiver)
+	}
 }
 
 // expire answers a call in the place of a plugin that does not.
@@ -158,15 +165,17 @@ func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.Claimed
 	switch {
 	case !claimed:
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND, fmt.Sprintf("unknown cmd %q", clip(command.Command, 64)))
-	case to == nil || to.calls >= maxCalls:
+	case to == nil || to.calls >= maxCalls || to.callBytes >= maxCallBytes:
 		problem = unavailable()
 	default:
 		s.lastCall++
 		id := s.lastCall
 		command.Id = id
 		to.calls++
+		to.callBytes += len(command.Data)
+		to.serving[command.Receiver]++
 		s.calls[id] = call{
-			from: from, request: request, to: to, receiver: command.Receiver,
+			from: from, request: request, to: to, receiver: command.Receiver, bytes: len(command.Data),
 			timeout: time.AfterFunc(callPatience, func() { s.expire(id) }),
 		}
 	}
@@ -200,12 +209,7 @@ func (s *Switchboard) reply(to *Link, reply *pluginpb.CommandReply) {
 func (s *Switchboard) serves(to *Link, receiver string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if c.to == to && c.receiver == receiver {
-			return true
-		}
-	}
-	return false
+	return to.serving[receiver] > 0
 }
 
 // maxInfoBytes bounds what a plugin says to another's client.
