@@ -312,3 +312,30 @@ func literals(t *testing.T, path string) error {
 	})
 	return nil
 }
+
+// Commands are claimed, not known: who passes one on must not hold its name.
+func TestOnlyTheirChannelKnowsItsCommands(t *testing.T) {
+	words := []string{"webpush", "fcm", "register_"}
+	for _, room := range []string{"plugins/http", "plugins/websocket", "sdk", "sdk/packet", "sdk/listen", "core/link", "core/relay", "core/engine", "core"} {
+		files, err := filepath.Glob(filepath.Join(room, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", room, len(files), err)
+		}
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(strings.ToLower(string(text)), "\n") {
+				for _, word := range words {
+					if strings.Contains(line, word) {
+						t.Errorf("%s:%d: the word %q", path, i+1, word)
+					}
+				}
+			}
+		}
+	}
+}

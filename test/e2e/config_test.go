@@ -50,6 +50,11 @@ func TestConfigIsCheckedWithKeyLineAndColumn(t *testing.T) {
 		{"a wrong type is an error: waitTimeout", `{"websocket": {"waitTimeout": "5s"}}`, []string{"config.json:1:16", "websocket.waitTimeout", "milliseconds"}},
 		{"a wrong type is an error: a section", `{"http": []}`, []string{"config.json:1:2", "http", "expected an object"}},
 		{"a wrong value is an error: port", `{"websocket": {"port": 70000}}`, []string{"config.json:1:16", "websocket.port", "65535"}},
+		{"a wrong value is an error: a webhook's url", "{\"webhook\": {\"clients\": [\n  {\"name\": \"a\", \"url\": \"ftp://x\"}]}}", []string{"config.json:2:17", "webhook.clients[0].url", "http://"}},
+		{"a wrong value is an error: a webhook's name, twice", `{"webhook": {"clients": [{"name": "a", "url": "http://x"}, {"name": "a", "url": "http://y"}]}}`, []string{"config.json:1:61", "webhook.clients[1].name", "clients[0]"}},
+		{"an unknown key is an error: in a webhook's client", `{"webhook": {"clients": [{"name": "a", "uri": "http://x"}]}}`, []string{"config.json:1:40", "webhook.clients[0].uri"}},
+		{"a wrong value is an error: a webhook's proxy", `{"webhook": {"proxy": {"host": "127.0.0.1"}}}`, []string{"config.json:1:14", "webhook.proxy", "port"}},
+		{"a wrong value is an error: an endpoint", `{"webpush": {"allowEndpoints": ["https://x/path"]}}`, []string{"config.json:1:33", "webpush.allowEndpoints[0]"}},
 		{"not JSON", "{\n  \"token\": \"x\"\n  \"http\": {}\n}", []string{"config.json:3:3"}},
 		{"a key given twice is an error", "{\n  \"token\": \"x\",\n  \"token\": \"y\"\n}", []string{"config.json:3:3", "token", "twice"}},
 	} {
@@ -93,12 +98,15 @@ func TestTooShortTimesAreRaisedWithAWarning(t *testing.T) {
 	relay := harness.Start(t, harness.Object{
 		"http":      harness.Object{"waitTimeout": 1},
 		"websocket": harness.Object{"retryTimeout": 99, "waitTimeout": 499},
+		"webhook":   harness.Object{"retryTimeout": 99, "timeout": 1, "proxy": harness.Object{}},
 		"fcm":       harness.Object{"projectId": "x"},
 	})
 	for _, parts := range [][]string{
 		{"http.waitTimeout", "config.json:", "1 ms", "500 ms"},
 		{"websocket.retryTimeout", "config.json:", "99 ms", "100 ms"},
 		{"websocket.waitTimeout", "config.json:", "499 ms", "500 ms"},
+		{"webhook.retryTimeout", "config.json:", "99 ms", "100 ms"},
+		{"webhook.timeout", "config.json:", "1 ms", "100 ms"},
 		{"fcm", "config.json:", "later version"},
 	} {
 		relay.WaitLog(t, append(parts, "level=WARN")...)
@@ -109,6 +117,13 @@ func TestTooShortTimesAreRaisedWithAWarning(t *testing.T) {
 	if took := time.Since(began); took < 500*time.Millisecond {
 		t.Errorf("waitTimeout was not raised: the answer came after %v", took)
 	}
+
+	push := harness.Start(t, harness.Object{
+		"webpush": harness.Object{"retryTimeout": 4999, "serverKey": "a", "apiKey": "b", "proxy": harness.Object{}},
+	})
+	push.WaitLog(t, "webpush.retryTimeout", "config.json:", "4999 ms", "5000 ms", "level=WARN")
+	push.WaitLog(t, "webpush.serverKey", "config.json:", "no longer needed", "level=WARN")
+	push.WaitLog(t, "webpush.apiKey", "config.json:", "no longer needed", "level=WARN")
 
 	hasty := harness.Start(t, harness.Object{"websocket": harness.Object{"authTimeout": 0}})
 	hasty.WaitLog(t, "level=WARN", "websocket.authTimeout", "config.json:", "0 ms", "100 ms")

@@ -1,7 +1,12 @@
 package e2e
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"mpush/test/fakepush"
@@ -224,6 +229,42 @@ func TestSubscriptionsAndKeysSurviveRestarts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An old server's keys come along, so that its clients' subscriptions stay valid.
+func TestOldServersKeysAreImportedOnce(t *testing.T) {
+	t.Parallel()
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	public := encode(key.PublicKey().Bytes())
+	service := fakepush.New(t, fakepush.Options{})
+	relay := harness.New(t, pushRelay(service))
+	keys := filepath.Join(relay.Dir, "keys")
+	if err := os.WriteFile(keys, fmt.Appendf(nil, `{"publicKey":%q,"privateKey":%q}`, public, encode(key.Bytes())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	relay.Start(t)
+	relay.WaitLog(t, "imported the VAPID keys")
+	announced := func() string {
+		return relay.PostJSON(t, "/", harness.AuthPacket(relay.Token, "tablet", "")).Expect(t, 200, goodWithPush)["key"]
+	}
+	if got := announced(); got != public {
+		t.Errorf("announced %s, expected %s", got, public)
+	}
+	onlyPush(t, relay, service, "tablet", "")
+	relay.Stop(t)
+	if err := os.Remove(keys); err != nil {
+		t.Fatal(err)
+	}
+	relay.Start(t)
+	if got := announced(); got != public {
+		t.Errorf("announced %s after the file was gone, expected %s", got, public)
+	}
+	relay.Get(t, "/tablet.send?text=one").ExpectStatuses(t, statuses{"tablet": "webpush-ok"})
+	pushedMID(t, service.Next(), "one")
 }
 
 func TestSubscriptionThatIsGoneIsDropped(t *testing.T) {
