@@ -74,11 +74,12 @@ func (w *witness) wave(t *testing.T, n int) {
 	var mu sync.Mutex
 	faults := make(map[string]int)
 	for i := range n {
+		opened := time.Now() // before the server knows of it
 		conn, err := bareSocket(address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := stranger{conn, time.Now()}
+		s := stranger{conn, opened}
 		// Some say something, which is not what is asked of them.
 		if i%3 == 0 {
 			if _, err := io.WriteString(conn, frame(fin|pong, "")); err != nil {
