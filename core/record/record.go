@@ -63,7 +63,8 @@ const (
 )
 
 // Item is one receiver's share of one message. Once its State is not Open the
-// row never changes: it is the history.
+// row is the history and changes no more, unless the operator replays or drops a
+// dead letter.
 type Item struct {
 	Receiver string
 	Seq      Seq
@@ -73,7 +74,7 @@ type Item struct {
 	Tries    int    // deliveries begun, over all routes
 	SentAt   int64  // first delivery, Unix milliseconds; 0 never
 	EndedAt  int64  // Unix milliseconds; 0 while Open
-	Reason   string // of Dead: expired, rejected, exhausted, forgotten, dropped
+	Reason   string // of Dead: expired, rejected, forgotten, dropped
 	Error    string // the last failure a channel reported
 }
 
@@ -96,7 +97,40 @@ type Put struct {
 	// message bytes up to and including this item.
 	Seqs  []Seq
 	Bytes []int64
+	// Key, if not nil, is remembered with the message.
+	Key *Key
 }
+
+// Key is what a sender calls a message by, so that it can send it again without
+// sending it twice.
+type Key struct {
+	Sender string // who the key is of
+	Name   string // the sender's own
+	Digest string // of what was sent under it
+	MID    message.MID
+	At     int64 // Unix milliseconds
+}
+
+// Replay opens a dead letter again, at the end of its receiver's queue.
+type Replay struct {
+	Receiver  string
+	MID       message.MID
+	ExpiresAt int64 // Unix milliseconds; 0 never
+	// Seq and Bytes are filled by the store as those of a Put; Seq is 0 if there
+	// is no such dead letter.
+	Seq   Seq
+	Bytes int64
+}
+
+// DropDead takes a dead letter off the list of those that may be replayed. It
+// stays in the history, with the reason "dropped".
+type DropDead struct {
+	Receiver string
+	MID      message.MID
+}
+
+// Dropped is the reason of dead letters that nobody wants to see again.
+const Dropped = "dropped"
 
 // Settle writes what is known of an item. An item that has ended does not
 // change any more; tries and status never go down.
@@ -145,6 +179,8 @@ func (*SaveRoute) op()    {}
 func (*DropRoute) op()    {}
 func (*Forget) op()       {}
 func (*PutState) op()     {}
+func (*Replay) op()       {}
+func (*DropDead) op()     {}
 
 // Registry is what the engine starts from.
 type Registry struct {
@@ -158,8 +194,31 @@ type Tail struct {
 	Receiver
 	Seq   Seq   // of its last item, 0 for none
 	Bytes int64 // running total up to there
-	// Queued and QueuedBytes count from the first open item to the last item,
-	// ended ones between them included.
+	// Queued and QueuedBytes count the places from the first open item to the
+	// last item, ended ones between them included.
 	Queued      int64
 	QueuedBytes int64
+}
+
+// Account is a receiver's balance: Accepted is counted by the places in its queue
+// that were given out, the rest by what became of the items.
+type Account struct {
+	Receiver  string
+	Forgotten bool // the name may belong to another since
+	Accepted  int64
+	Acked     int64
+	HandedOff int64
+	Dead      int64
+	Pending   int64
+}
+
+// Balanced tells whether nothing is missing and nothing is there twice.
+func (a *Account) Balanced() bool {
+	return a.Accepted == a.Acked+a.HandedOff+a.Dead+a.Pending
+}
+
+// Overdue is a stretch of a receiver's queue with open items whose time is over.
+type Overdue struct {
+	Receiver    string
+	First, Last Seq
 }

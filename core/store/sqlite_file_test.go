@@ -97,9 +97,9 @@ func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 		}, "not a database of mpush"},
 		"newer": {func(t *testing.T, path string) {
 			db := raw(t, path)
-			mustExec(t, db, `UPDATE meta SET value = 2 WHERE key = 'schema'`)
+			mustExec(t, db, `UPDATE meta SET value = 3 WHERE key = 'schema'`)
 			_ = db.Close()
-		}, "written by a newer mpush (schema 2, this one knows 1)"},
+		}, "written by a newer mpush (schema 3, this one knows 2)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "mpush.db")

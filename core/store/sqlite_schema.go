@@ -6,7 +6,7 @@ import (
 )
 
 // schemaVersion is what this code writes. A file from a newer one is refused.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // The schema's comments are kept in the file: `sqlite3 mpush.db .schema` shows
 // them to whoever looks inside.
@@ -34,7 +34,12 @@ var schema = []string{
   seen_at INTEGER NOT NULL, -- times are Unix milliseconds, 0 is never
   forgotten_at INTEGER NOT NULL DEFAULT 0, -- 0: it lives
   tail_seq INTEGER NOT NULL DEFAULT 0, -- end of the queue as of meta.tails_mid
-  tail_bytes INTEGER NOT NULL DEFAULT 0
+  tail_bytes INTEGER NOT NULL DEFAULT 0,
+  -- what is not in item any more, so that the books still balance
+  replayed INTEGER NOT NULL DEFAULT 0, -- places in the queue that replayed items have left
+  pruned_acked INTEGER NOT NULL DEFAULT 0,
+  pruned_handed_off INTEGER NOT NULL DEFAULT 0,
+  pruned_dead INTEGER NOT NULL DEFAULT 0
 )`,
 	`CREATE UNIQUE INDEX receiver_name ON receiver (name) WHERE forgotten_at = 0`,
 
@@ -71,6 +76,7 @@ var schema = []string{
   accepted_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL
 )`,
+	messageExpires,
 
 	`CREATE TABLE item (
   receiver INTEGER NOT NULL REFERENCES receiver (id),
@@ -88,6 +94,7 @@ var schema = []string{
   PRIMARY KEY (mid, receiver)
 ) WITHOUT ROWID`,
 	`CREATE INDEX item_open ON item (receiver, seq) WHERE state = 0`,
+	itemDead,
 	`CREATE TRIGGER item_prune BEFORE DELETE ON item
 WHEN old.mid > (SELECT value FROM meta WHERE key = 'tails_mid')
 BEGIN
@@ -101,7 +108,58 @@ END`,
   PRIMARY KEY (channel, key)
 ) WITHOUT ROWID`,
 
+	tableSent,
+
 	fmt.Sprintf(`INSERT INTO meta VALUES ('schema', %d), ('last_mid', 0), ('tails_mid', 0)`, schemaVersion),
+}
+
+const (
+	messageExpires = `CREATE INDEX message_expires ON message (expires_at) WHERE expires_at > 0`
+	itemDead       = `CREATE INDEX item_dead ON item (mid, receiver) WHERE state = 3 AND reason <> 'dropped'`
+	tableSent      = `CREATE TABLE sent (
+  -- what senders call their messages by, so that one that is sent again is not sent twice
+  sender TEXT NOT NULL,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL, -- of what was sent
+  mid INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (sender, name)
+) WITHOUT ROWID`
+)
+
+// upgrades bring a file from the version before to each.
+var upgrades = map[int64][]string{
+	2: {
+		`ALTER TABLE receiver ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0`,
+		`ALTER TABLE receiver ADD COLUMN pruned_acked INTEGER NOT NULL DEFAULT 0`,
+		`ALTER TABLE receiver ADD COLUMN pruned_handed_off INTEGER NOT NULL DEFAULT 0`,
+		`ALTER TABLE receiver ADD COLUMN pruned_dead INTEGER NOT NULL DEFAULT 0`,
+		messageExpires, itemDead, tableSent,
+	},
+}
+
+// upgrade brings an older file up to date, in one transaction.
+func upgrade(c *conn) error {
+	version, err := c.integer(`SELECT value FROM meta WHERE key = 'schema'`)
+	if err != nil || version == schemaVersion {
+		return err
+	}
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for ; version < schemaVersion; version++ {
+		for _, s := range upgrades[version+1] {
+			if err := c.once(s); err != nil {
+				_ = c.exec("ROLLBACK")
+				return fmt.Errorf("upgrade to schema %d: %w", version+1, err)
+			}
+		}
+	}
+	if err := c.exec(`UPDATE meta SET value = ? WHERE key = 'schema'`, int64(schemaVersion)); err != nil {
+		_ = c.exec("ROLLBACK")
+		return err
+	}
+	return c.exec("COMMIT")
 }
 
 // probe looks at an existing file, without changing it, and says what is wrong
@@ -139,7 +197,7 @@ func probe(path string) (fresh bool, err error) {
 		return false, openError(path, err)
 	case version > schemaVersion:
 		return false, fmt.Errorf("open %s: it was written by a newer mpush (schema %d, this one knows %d): run that version, or restore a backup from before; nothing was changed", path, version, schemaVersion)
-	case version < schemaVersion:
+	case version < 1:
 		return false, fmt.Errorf("open %s: unknown schema %d: nothing was changed", path, version)
 	}
 	return false, nil

@@ -66,7 +66,9 @@ WHERE mid > (SELECT value FROM meta WHERE key = 'tails_mid') GROUP BY receiver`
 	return c.query(rest, func(row []driver.Value) error {
 		t.unfolded += int(row[3].(int64))
 		if r := byID[row[0].(int64)]; r != nil {
-			r.seq, r.bytes, r.dirty = record.Seq(row[1].(int64)), row[2].(int64), true
+			// A replayed item is written down in receiver at once, and lies
+			// beyond what these are.
+			r.seq, r.bytes, r.dirty = max(r.seq, record.Seq(row[1].(int64))), max(r.bytes, row[2].(int64)), true
 		}
 		return nil
 	})

@@ -43,8 +43,11 @@ func (w *writer) commit(ops []record.Op) error {
 // unfill takes back what a failed Commit told of places that nobody has.
 func unfill(ops []record.Op) {
 	for _, op := range ops {
-		if p, ok := op.(*record.Put); ok {
-			p.Seqs, p.Bytes = nil, nil
+		switch op := op.(type) {
+		case *record.Put:
+			op.Seqs, op.Bytes = nil, nil
+		case *record.Replay:
+			op.Seq, op.Bytes = 0, 0
 		}
 	}
 }
@@ -91,6 +94,10 @@ func (w *writer) apply(op record.Op) error {
 		return w.forget(op)
 	case *record.PutState:
 		return w.putState(op)
+	case *record.Replay:
+		return w.replay(op)
+	case *record.DropDead:
+		return w.dropDead(op)
 	}
 	return errors.New("unknown kind of operation")
 }
@@ -120,6 +127,11 @@ func (w *writer) put(p *record.Put) error {
 				return err
 			}
 			stored = true
+			if k := p.Key; k != nil {
+				if err := w.exec(insertKey, k.Sender, k.Name, k.Digest, int64(m.MID), k.At); err != nil {
+					return err
+				}
+			}
 		}
 		w.tails.extend(r, m.Size())
 		p.Seqs[i], p.Bytes[i] = r.seq, r.bytes

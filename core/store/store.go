@@ -51,6 +51,36 @@ type Store interface {
 	// State returns a channel's entries whose keys begin with prefix.
 	State(ctx context.Context, channel, prefix string) (map[string][]byte, error)
 
+	// Trace returns a message with what became of it, by receiver; those since
+	// forgotten included. It is nil if there is no such message, or no more.
+	Trace(ctx context.Context, mid message.MID) (*message.Message, []record.Item, error)
+
+	// Dead returns dead letters that are not dropped, the newest mids first: of
+	// one living receiver, or of all for "". It goes on below a mid, unless that
+	// is 0, and ends with the mid that makes them n or more.
+	Dead(ctx context.Context, receiver string, below message.MID, n int) ([]record.Queued, error)
+
+	// Sent returns what a sender has sent under a key.
+	Sent(ctx context.Context, sender, name string) (key record.Key, found bool, err error)
+
+	// Audit counts all items of all receivers, by name.
+	Audit(ctx context.Context) ([]record.Account, error)
+
+	// Overdue returns where items are open though their messages expired after
+	// from, and not after to: those of about n messages, oldest first. next is
+	// where to go on, to if that was all.
+	Overdue(ctx context.Context, from, to int64, n int) (overdue []record.Overdue, next int64, err error)
+
+	// Away returns up to n receivers, by name and after one, that were last
+	// seen before a time.
+	Away(ctx context.Context, before int64, after string, n int) (names []string, err error)
+
+	// Prune deletes what has ended before a time, and messages that no item is
+	// left of. It looks at no more than n messages after a mid; next is where to
+	// go on, 0 if that was all. With after 0 it forgets senders' keys, too, that
+	// are as old as keys.
+	Prune(ctx context.Context, before, keys int64, after message.MID, n int) (next message.MID, err error)
+
 	// Close waits for the call in progress and lets go of the files. Later
 	// calls fail with ErrClosed.
 	Close() error

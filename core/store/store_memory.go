@@ -32,19 +32,49 @@ type memory struct {
 	lastMID   message.MID
 	receivers map[string]*queue
 	state     map[string]map[string][]byte // by channel and key
+	sent      map[[2]string]record.Key     // by sender and name
+	forgotten []*queue
 }
 
 // queue is a receiver with all that belongs to it.
 type queue struct {
 	record.Receiver
 	routes map[string]*record.Route // by channel
-	items  []*record.Queued         // items[seq-1], so in the order of mids as well
+	items  []*record.Queued         // items[seq-1]; nil where it was replayed or pruned
+	sizes  []int64                  // of their messages, also of those
 	bytes  int64
+	gone   tally // what was pruned
+}
+
+// first returns the place of the first item that matches, or -1.
+func (q *queue) first(match func(*record.Queued) bool) int {
+	return slices.IndexFunc(q.items, func(it *record.Queued) bool { return it != nil && match(it) })
+}
+
+func (q *queue) byMID(mid message.MID) *record.Queued {
+	if i := q.first(func(it *record.Queued) bool { return it.MID == mid }); i >= 0 {
+		return q.items[i]
+	}
+	return nil
+}
+
+// put adds an open item at the end.
+func (q *queue) put(m *message.Message) (seq record.Seq, bytes int64) {
+	q.bytes += int64(m.Size())
+	seq = record.Seq(len(q.items) + 1)
+	q.sizes = append(q.sizes, int64(m.Size()))
+	q.items = append(q.items, &record.Queued{
+		Item:    record.Item{Receiver: q.Name, Seq: seq, MID: m.MID, Status: message.Status{Rank: message.Ready}},
+		Message: m,
+	})
+	return seq, q.bytes
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{memory: memory{receivers: make(map[string]*queue), state: make(map[string]map[string][]byte)}}
+	return &Memory{memory: memory{
+		receivers: make(map[string]*queue), state: make(map[string]map[string][]byte), sent: make(map[[2]string]record.Key),
+	}}
 }
 
 // Reopen closes the store and returns one with what was committed, as a process
@@ -86,10 +116,10 @@ func (m *Memory) Load(ctx context.Context) (record.Registry, error) {
 	for _, name := range slices.Sorted(maps.Keys(m.receivers)) {
 		q := m.receivers[name]
 		tail := record.Tail{Receiver: q.Receiver, Seq: record.Seq(len(q.items)), Bytes: q.bytes}
-		if first := slices.IndexFunc(q.items, func(it *record.Queued) bool { return it.State == record.Open }); first >= 0 {
-			for _, it := range q.items[first:] {
+		if first := q.first(func(it *record.Queued) bool { return it.State == record.Open }); first >= 0 {
+			for _, size := range q.sizes[first:] {
 				tail.Queued++
-				tail.QueuedBytes += int64(it.Message.Size())
+				tail.QueuedBytes += size
 			}
 		}
 		reg.Receivers = append(reg.Receivers, tail)
@@ -176,8 +206,24 @@ func (m *Memory) apply(op record.Op) {
 			delete(q.routes, op.Channel)
 		}
 	case *record.Forget:
-		// Its items are history then; nobody can ask for them here.
+		q := m.receivers[op.Receiver]
+		if q == nil {
+			return
+		}
+		for _, it := range q.items {
+			if it != nil && it.State == record.Open {
+				it.State, it.EndedAt, it.Reason = record.Dead, op.At, op.Reason
+				it.Status = it.Status.Max(message.Status{Rank: message.Failed})
+			}
+		}
 		delete(m.receivers, op.Receiver)
+		m.forgotten = append(m.forgotten, q)
+	case *record.Replay:
+		m.replay(op)
+	case *record.DropDead:
+		if it := m.dead(op.Receiver, op.MID); it != nil {
+			it.Reason = record.Dropped
+		}
 	case *record.PutState:
 		if len(op.Value) == 0 {
 			delete(m.state[op.Channel], op.Key)
@@ -199,18 +245,16 @@ func (m *Memory) put(p *record.Put) {
 		if q == nil {
 			continue
 		}
-		q.bytes += int64(p.Message.Size())
-		p.Seqs[i], p.Bytes[i] = record.Seq(len(q.items)+1), q.bytes
-		q.items = append(q.items, &record.Queued{
-			Item:    record.Item{Receiver: name, Seq: p.Seqs[i], MID: p.Message.MID, Status: message.Status{Rank: message.Ready}},
-			Message: p.Message,
-		})
+		p.Seqs[i], p.Bytes[i] = q.put(p.Message)
+		if k := p.Key; k != nil {
+			m.sent[[2]string{k.Sender, k.Name}] = record.Key{Sender: k.Sender, Name: k.Name, Digest: k.Digest, MID: p.Message.MID, At: k.At}
+		}
 	}
 }
 
 func (m *Memory) settle(now record.Item) {
 	q := m.receivers[now.Receiver]
-	if q == nil || now.Seq < 1 || int(now.Seq) > len(q.items) {
+	if q == nil || now.Seq < 1 || int(now.Seq) > len(q.items) || q.items[now.Seq-1] == nil {
 		return
 	}
 	it := &q.items[now.Seq-1].Item
@@ -248,7 +292,7 @@ func (m *Memory) Next(ctx context.Context, receiver string, after record.Seq, n,
 	n = max(n, 1)
 	bytes := 0
 	for _, it := range q.items[min(max(int(after), 0), len(q.items)):] {
-		if it.State != record.Open {
+		if it == nil || it.State != record.Open {
 			continue
 		}
 		bytes += it.Message.Size()
@@ -270,11 +314,11 @@ func (m *Memory) Find(ctx context.Context, receiver string, mid message.MID) (it
 	if q == nil {
 		return record.Queued{}, false, nil
 	}
-	i, found := slices.BinarySearchFunc(q.items, mid, func(it *record.Queued, mid message.MID) int { return cmp.Compare(it.MID, mid) })
-	if !found {
+	it := q.byMID(mid)
+	if it == nil {
 		return record.Queued{}, false, nil
 	}
-	return *q.items[i], true, nil
+	return *it, true, nil
 }
 
 // State implements Store.

@@ -105,6 +105,8 @@ func openWriter(path string, fresh bool) (_ *writer, err error) {
 		if err := create(c); err != nil {
 			return nil, err
 		}
+	} else if err := upgrade(c); err != nil {
+		return nil, err
 	}
 	w := &writer{conn: c}
 	if err := w.tails.load(c); err != nil {

@@ -18,6 +18,7 @@ type ledger struct {
 	routes  []owned[record.Route]
 	items   []owned[record.Queued]
 	entries []record.PutState
+	keys    []record.Key
 }
 
 // holder is one life of a name; its place in the list identifies it.
@@ -29,6 +30,8 @@ type holder struct {
 type owned[T any] struct {
 	by  int
 	rec T
+	// void: an item that was replayed has left this place.
+	void bool
 }
 
 func (l *ledger) living(name string) int {
@@ -37,7 +40,7 @@ func (l *ledger) living(name string) int {
 
 // commit returns the ledger after the batch; l itself stays as it was.
 func (l *ledger) commit(ops []record.Op) (*ledger, error) {
-	next := &ledger{l.last, slices.Clone(l.holders), slices.Clone(l.routes), slices.Clone(l.items), slices.Clone(l.entries)}
+	next := &ledger{l.last, slices.Clone(l.holders), slices.Clone(l.routes), slices.Clone(l.items), slices.Clone(l.entries), slices.Clone(l.keys)}
 	for _, op := range ops {
 		if err := next.apply(op); err != nil {
 			return l, err
@@ -53,7 +56,7 @@ func (l *ledger) apply(op record.Op) error {
 	case *record.Settle:
 		by := l.living(op.Item.Receiver)
 		for i := range l.items {
-			if it := &l.items[i].rec.Item; l.items[i].by == by && it.Seq == op.Item.Seq && it.MID == op.Item.MID && it.State == record.Open {
+			if it := &l.items[i].rec.Item; l.items[i].by == by && !l.items[i].void && it.Seq == op.Item.Seq && it.MID == op.Item.MID && it.State == record.Open {
 				*it = merged(*it, op.Item)
 			}
 		}
@@ -75,7 +78,7 @@ func (l *ledger) apply(op record.Op) error {
 		if by < 0 {
 			return nil
 		}
-		route := owned[record.Route]{by, op.Route}
+		route := owned[record.Route]{by: by, rec: op.Route}
 		i := slices.IndexFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by && r.rec.Channel == op.Route.Channel })
 		if i < 0 {
 			l.routes = append(l.routes, route)
@@ -92,7 +95,21 @@ func (l *ledger) apply(op record.Op) error {
 			return nil
 		}
 		l.holders[by].gone = true
+		for i := range l.items {
+			if it := &l.items[i].rec.Item; l.items[i].by == by && !l.items[i].void && it.State == record.Open {
+				*it = merged(*it, record.Item{
+					Receiver: it.Receiver, Seq: it.Seq, MID: it.MID, State: record.Dead, EndedAt: op.At, Reason: op.Reason,
+					Status: message.Status{Rank: message.Failed}, Tries: it.Tries,
+				})
+			}
+		}
 		l.routes = slices.DeleteFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by })
+	case *record.Replay:
+		l.replay(op)
+	case *record.DropDead:
+		if i := l.dead(op.Receiver, op.MID); i >= 0 {
+			l.items[i].rec.Reason = record.Dropped
+		}
 	case *record.PutState:
 		l.entries = slices.DeleteFunc(l.entries, func(e record.PutState) bool { return e.Channel == op.Channel && e.Key == op.Key })
 		if len(op.Value) > 0 {
@@ -122,12 +139,92 @@ func (l *ledger) put(p *record.Put) error {
 		seq, bytes := l.end(by)
 		seq, bytes = seq+1, bytes+int64(p.Message.Size())
 		p.Seqs, p.Bytes = append(p.Seqs, seq), append(p.Bytes, bytes)
-		l.items = append(l.items, owned[record.Queued]{by, record.Queued{
+		l.items = append(l.items, owned[record.Queued]{by: by, rec: record.Queued{
 			Item:    record.Item{Receiver: name, Seq: seq, MID: p.Message.MID, Status: message.Status{Rank: message.Ready}},
 			Message: p.Message,
 		}})
+		if p.Key != nil && !slices.ContainsFunc(l.keys, func(k record.Key) bool { return k.MID == p.Message.MID }) {
+			l.keys = slices.DeleteFunc(l.keys, func(k record.Key) bool { return k.Sender == p.Key.Sender && k.Name == p.Key.Name })
+			l.keys = append(l.keys, record.Key{Sender: p.Key.Sender, Name: p.Key.Name, Digest: p.Key.Digest, MID: p.Message.MID, At: p.Key.At})
+		}
 	}
 	return nil
+}
+
+// dead is the place of a living receiver's dead letter that is not dropped, or -1.
+func (l *ledger) dead(receiver string, mid message.MID) int {
+	by := l.living(receiver)
+	return slices.IndexFunc(l.items, func(it owned[record.Queued]) bool {
+		return by >= 0 && it.by == by && !it.void && it.rec.MID == mid && it.rec.State == record.Dead && it.rec.Reason != record.Dropped
+	})
+}
+
+func (l *ledger) replay(p *record.Replay) {
+	p.Seq, p.Bytes = 0, 0
+	i := l.dead(p.Receiver, p.MID)
+	if i < 0 {
+		return
+	}
+	again := *l.items[i].rec.Message
+	again.ExpiresAt = p.ExpiresAt
+	for j := range l.items {
+		if l.items[j].rec.MID == p.MID {
+			l.items[j].rec.Message = &again
+		}
+	}
+	by := l.items[i].by
+	p.Seq, p.Bytes = l.end(by)
+	p.Seq, p.Bytes = p.Seq+1, p.Bytes+int64(again.Size())
+	l.items[i].void = true
+	l.items = append(l.items, owned[record.Queued]{by: by, rec: record.Queued{
+		Item:    record.Item{Receiver: p.Receiver, Seq: p.Seq, MID: p.MID, Status: message.Status{Rank: message.Ready}},
+		Message: &again,
+	}})
+}
+
+// trace is what became of a message.
+func (l *ledger) trace(mid message.MID) (about *message.Message, items []record.Item) {
+	for by := range l.holders {
+		for _, it := range l.items {
+			if it.by == by && !it.void && it.rec.MID == mid {
+				about = it.rec.Message
+				items = append(items, it.rec.Item)
+			}
+		}
+	}
+	slices.SortStableFunc(items, func(a, b record.Item) int { return cmp.Compare(a.Receiver, b.Receiver) })
+	return about, items
+}
+
+// letters are the dead letters of one living receiver.
+func (l *ledger) letters(receiver string) (letters []record.Queued) {
+	for _, it := range l.items {
+		if it.by == l.living(receiver) && !it.void && it.rec.State == record.Dead && it.rec.Reason != record.Dropped {
+			letters = append(letters, it.rec)
+		}
+	}
+	slices.SortFunc(letters, func(a, b record.Queued) int { return cmp.Compare(b.MID, a.MID) })
+	return letters
+}
+
+// audit is each life's balance.
+func (l *ledger) audit() (accounts []record.Account) {
+	for by, h := range l.holders {
+		a := record.Account{Receiver: h.Name, Forgotten: h.gone}
+		for _, it := range l.items {
+			if it.by != by || it.void {
+				continue
+			}
+			a.Accepted++
+			for state, n := range map[record.State]*int64{record.Open: &a.Pending, record.Acked: &a.Acked, record.HandedOff: &a.HandedOff, record.Dead: &a.Dead} {
+				if it.rec.State == state {
+					*n++
+				}
+			}
+		}
+		accounts = append(accounts, a)
+	}
+	return accounts
 }
 
 // end counts a queue.
@@ -144,7 +241,7 @@ func (l *ledger) end(by int) (seq record.Seq, bytes int64) {
 // backlog counts from the first open item on.
 func (l *ledger) backlog(by int) (items, bytes int64) {
 	for _, it := range l.items {
-		if it.by == by && (items > 0 || it.rec.State == record.Open) {
+		if it.by == by && (items > 0 || !it.void && it.rec.State == record.Open) {
 			items++
 			bytes += int64(it.rec.Message.Size())
 		}
@@ -190,7 +287,7 @@ func (l *ledger) load() record.Registry {
 func (l *ledger) next(receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool) {
 	by := l.living(receiver)
 	for _, it := range l.items {
-		if it.by == by && it.rec.Seq > after && it.rec.State == record.Open {
+		if it.by == by && !it.void && it.rec.Seq > after && it.rec.State == record.Open {
 			items = append(items, it.rec)
 		}
 	}
@@ -206,7 +303,7 @@ func (l *ledger) next(receiver string, after record.Seq, n, maxBytes int) (items
 func (l *ledger) find(receiver string, mid message.MID) (record.Queued, bool) {
 	by := l.living(receiver)
 	for _, it := range l.items {
-		if it.by == by && it.rec.MID == mid {
+		if it.by == by && !it.void && it.rec.MID == mid {
 			return it.rec, true
 		}
 	}

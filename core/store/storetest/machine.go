@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"reflect"
@@ -43,6 +44,8 @@ func testMachine(t *testing.T, open Open, lives map[string]Life) {
 			"next":   m.next,
 			"find":   m.find,
 			"state":  m.state,
+			"trace":  m.trace,
+			"sent":   m.sent,
 		}
 		for _, name := range slices.Sorted(maps.Keys(lives)) {
 			actions[name] = func(*rapid.T) { m.store, m.memory = lives[name](t, m.store), m.memory.Reopen() }
@@ -86,7 +89,7 @@ func (m *machine) spoilt(t *rapid.T) {
 }
 
 func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
-	switch rapid.SampledFrom([]string{"put", "put", "settle", "settle", "receiver", "receiver", "route", "advance", "drop", "forget", "state"}).Draw(t, "kind") {
+	switch rapid.SampledFrom([]string{"put", "put", "settle", "settle", "receiver", "receiver", "route", "advance", "drop", "forget", "state", "replay", "replay", "bury"}).Draw(t, "kind") {
 	case "put":
 		return &record.Put{
 			Message: &message.Message{
@@ -94,7 +97,12 @@ func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
 				Target: texts.Draw(t, "target"), Text: texts.Draw(t, "text"), Desp: texts.Draw(t, "desp"),
 			},
 			Receivers: rapid.SliceOfNDistinct(names, 0, 4, rapid.ID[string]).Draw(t, "receivers"),
+			Key:       key(t),
 		}
+	case "replay":
+		return &record.Replay{Receiver: names.Draw(t, "name"), MID: m.mid(t), ExpiresAt: rapid.Int64Range(0, 9).Draw(t, "expires")}
+	case "bury":
+		return &record.DropDead{Receiver: names.Draw(t, "name"), MID: m.mid(t)}
 	case "settle":
 		return &record.Settle{Item: m.settlement(t)}
 	case "receiver":
@@ -113,6 +121,50 @@ func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
 		return &record.Forget{Receiver: names.Draw(t, "name"), Reason: "forgotten", At: 1}
 	default:
 		return &record.PutState{Channel: channels.Draw(t, "channel"), Key: texts.Draw(t, "key"), Value: value(t)}
+	}
+}
+
+// mid is that of a message that was put at some time, or of none.
+func (m *machine) mid(t *rapid.T) message.MID {
+	if len(m.items) > 0 && rapid.IntRange(0, 9).Draw(t, "known") > 0 {
+		return rapid.SampledFrom(m.items).Draw(t, "item").MID
+	}
+	return message.MID(rapid.IntRange(0, 20).Draw(t, "mid"))
+}
+
+func key(t *rapid.T) *record.Key {
+	if rapid.Bool().Draw(t, "keyless") {
+		return nil
+	}
+	return &record.Key{Sender: texts.Draw(t, "sender"), Name: texts.Draw(t, "key"), Digest: texts.Draw(t, "digest"), At: rapid.Int64Range(0, 9).Draw(t, "at")}
+}
+
+func (m *machine) trace(t *rapid.T) {
+	type answer struct {
+		about *message.Message
+		items []record.Item
+	}
+	mid := m.mid(t)
+	about, items := m.ledger.trace(mid)
+	for i, s := range []store.Store{m.store, m.memory} {
+		got, gotItems, err := s.Trace(m.ctx, mid)
+		same(t, i, "trace", answer{got, gotItems}, err, answer{about, items})
+	}
+}
+
+func (m *machine) sent(t *rapid.T) {
+	sender, name := texts.Draw(t, "sender"), texts.Draw(t, "key")
+	var want record.Key
+	found := false
+	for _, k := range m.ledger.keys {
+		if k.Sender == sender && k.Name == name {
+			want, found = k, true
+		}
+	}
+	for i, s := range []store.Store{m.store, m.memory} {
+		got, gotFound, err := s.Sent(m.ctx, sender, name)
+		same(t, i, "sent", got, err, want)
+		same(t, i, "sent found", gotFound, nil, found)
 	}
 }
 
@@ -140,6 +192,7 @@ func value(t *rapid.T) []byte { return append([]byte(nil), texts.Draw(t, "value"
 // apply commits the batch to all three, each with Puts of its own to fill.
 func (m *machine) apply(t *rapid.T, ops []record.Op, good bool) {
 	var filled [3][]*record.Put
+	var replayed [3][]*record.Replay
 	var errs [3]error
 	for i, commit := range []func([]record.Op) error{
 		func(ops []record.Op) error { return m.store.Commit(m.ctx, ops) },
@@ -152,10 +205,21 @@ func (m *machine) apply(t *rapid.T, ops []record.Op, good bool) {
 				p := *p
 				own[j] = &p
 				filled[i] = append(filled[i], &p)
+			} else if r, ok := op.(*record.Replay); ok {
+				r := *r
+				own[j] = &r
+				replayed[i] = append(replayed[i], &r)
 			}
 		}
 		if errs[i] = commit(own); (errs[i] == nil) != good {
 			t.Fatalf("commit %d: %v", i, errs[i])
+		}
+	}
+	for i, want := range replayed[2] {
+		for _, got := range []*record.Replay{replayed[0][i], replayed[1][i]} {
+			if good && *got != *want || !good && got.Seq != 0 {
+				t.Fatalf("replay: got %+v, want %+v", *got, *want)
+			}
 		}
 	}
 	for i, p := range filled[2] {
@@ -183,9 +247,37 @@ func (m *machine) compare(t *rapid.T) {
 		got, err := s.Load(m.ctx)
 		same(t, i, "load", got, err, want)
 	}
+	accounts := m.ledger.audit()
+	for i, s := range []store.Store{m.store, m.memory} {
+		got, err := s.Audit(m.ctx)
+		slices.SortStableFunc(got, byLife)
+		same(t, i, "audit", got, err, slices.SortedStableFunc(slices.Values(accounts), byLife))
+		for _, a := range got {
+			if !a.Balanced() {
+				t.Fatalf("store %d: the books do not balance: %+v", i, a)
+			}
+		}
+	}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		m.compareNext(t, name, 0, 1000, 1<<30)
+		want := m.ledger.letters(name)
+		for i, s := range []store.Store{m.store, m.memory} {
+			got, err := s.Dead(m.ctx, name, 0, 1000)
+			same(t, i, "dead", got, err, want)
+		}
 	}
+}
+
+// byLife orders accounts by all that they say: lives of one name have no order.
+func byLife(a, b record.Account) int {
+	gone := func(a record.Account) int {
+		if a.Forgotten {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(a.Receiver, b.Receiver), gone(a)-gone(b), cmp.Compare(a.Accepted, b.Accepted), cmp.Compare(a.Acked, b.Acked),
+		cmp.Compare(a.HandedOff, b.HandedOff), cmp.Compare(a.Dead, b.Dead), cmp.Compare(a.Pending, b.Pending))
 }
 
 func (m *machine) next(t *rapid.T) {

@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open, lives map[string]Life) {
 	t.Run("settle", func(t *testing.T) { testSettle(t, open) })
 	t.Run("registry", func(t *testing.T) { testRegistry(t, open) })
 	t.Run("read", func(t *testing.T) { testRead(t, open) })
+	t.Run("history", func(t *testing.T) { testHistory(t, open, lives) })
 	t.Run("commit", func(t *testing.T) { testCommit(t, open) })
 	for name, life := range lives {
 		t.Run("after "+name, func(t *testing.T) { testLife(t, open, life) })

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+const selectTrace = `SELECT ` + columns + `, receiver.name
+FROM item
+CROSS JOIN message ON message.mid = item.mid
+CROSS JOIN receiver ON receiver.id = item.receiver
+WHERE item.mid = ?
+ORDER BY receiver.name, receiver.id`
+
+// nameColumn is the place of what follows columns.
+const nameColumn = 19
+
+// Trace implements Store.
+func (s *SQLite) Trace(ctx context.Context, mid message.MID) (m *message.Message, items []record.Item, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(selectTrace, func(row []driver.Value) error {
+			q := queued(row[nameColumn].(string), row)
+			m = q.Message
+			items = append(items, q.Item)
+			return nil
+		}, int64(mid))
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, items, nil
+}
+
+const (
+	selectDeadOf = `SELECT ` + columns + `, receiver.name
+FROM item INDEXED BY item_dead
+CROSS JOIN message ON message.mid = item.mid
+CROSS JOIN receiver ON receiver.id = item.receiver
+WHERE state = 3 AND reason <> 'dropped' AND item.mid < ? AND receiver.forgotten_at = 0`
+	inOrder = ` ORDER BY item.mid DESC, item.receiver`
+)
+
+// Dead implements Store.
+func (s *SQLite) Dead(ctx context.Context, receiver string, below message.MID, n int) (letters []record.Queued, err error) {
+	if below == 0 {
+		below = 1<<63 - 1
+	}
+	query, args := selectDeadOf+inOrder, []driver.Value{int64(below)}
+	if receiver != "" {
+		query, args = selectDeadOf+` AND receiver.name = ?`+inOrder, append(args, receiver)
+	}
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(query, func(row []driver.Value) error {
+			q := queued(row[nameColumn].(string), row)
+			if len(letters) >= n && letters[len(letters)-1].MID != q.MID {
+				return errStop
+			}
+			letters = append(letters, q)
+			return nil
+		}, args...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return letters, nil
+}
+
+// Sent implements Store.
+func (s *SQLite) Sent(ctx context.Context, sender, name string) (key record.Key, found bool, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(`SELECT digest, mid, at FROM sent WHERE sender = ? AND name = ?`, func(row []driver.Value) error {
+			key = record.Key{Sender: sender, Name: name, Digest: row[0].(string), MID: message.MID(row[1].(int64)), At: row[2].(int64)}
+			found = true
+			return nil
+		}, sender, name)
+	})
+	if err != nil {
+		return record.Key{}, false, err
+	}
+	return key, found, nil
+}
+
+// selectAudit is one statement, and so sees one moment.
+const selectAudit = `SELECT name, forgotten_at, max(tail_seq, coalesce(last, 0)) - replayed,
+  coalesce(acked, 0) + pruned_acked, coalesce(handed_off, 0) + pruned_handed_off, coalesce(dead, 0) + pruned_dead, coalesce(pending, 0)
+FROM receiver LEFT JOIN (
+  SELECT receiver, max(seq) AS last, sum(state = 0) AS pending, sum(state = 1) AS acked, sum(state = 2) AS handed_off, sum(state = 3) AS dead
+  FROM item GROUP BY receiver
+) ON receiver = receiver.id
+ORDER BY name, forgotten_at`
+
+// Audit implements Store.
+func (s *SQLite) Audit(ctx context.Context) (accounts []record.Account, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(selectAudit, func(row []driver.Value) error {
+			accounts = append(accounts, record.Account{
+				Receiver: row[0].(string), Forgotten: row[1].(int64) != 0, Accepted: row[2].(int64),
+				Acked: row[3].(int64), HandedOff: row[4].(int64), Dead: row[5].(int64), Pending: row[6].(int64),
+			})
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return accounts, nil
+}
+
+// selectOverdue looks for the messages first: ended ones among them are passed
+// over by their items.
+const selectOverdue = `SELECT expired.expires_at, receiver.name, item.seq
+FROM (SELECT mid, expires_at FROM message INDEXED BY message_expires
+  WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?) AS expired
+LEFT JOIN item ON item.mid = expired.mid AND item.state = 0
+LEFT JOIN receiver ON receiver.id = item.receiver
+ORDER BY expired.expires_at`
+
+// Overdue implements Store.
+func (s *SQLite) Overdue(ctx context.Context, from, to int64, n int) (overdue []record.Overdue, next int64, err error) {
+	place := make(map[string]int)
+	n = max(n, 1)
+	seen, last := 0, from
+	err = s.read(ctx, func(c *conn) error {
+		// As many expire in one moment as were accepted in one: they are taken
+		// together, so that next is a time.
+		end, err := c.integer(`SELECT coalesce(max(expires_at), 0) FROM (SELECT expires_at FROM message INDEXED BY message_expires
+  WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?)`, from, to, int64(n))
+		if err != nil || end == 0 {
+			return err
+		}
+		last = end
+		return c.query(selectOverdue, func(row []driver.Value) error {
+			seen++
+			name, open := row[1].(string)
+			if !open {
+				return nil
+			}
+			seq := record.Seq(row[2].(int64))
+			i, known := place[name]
+			if !known {
+				i = len(overdue)
+				place[name] = i
+				overdue = append(overdue, record.Overdue{Receiver: name, First: seq, Last: seq})
+			}
+			overdue[i].First, overdue[i].Last = min(overdue[i].First, seq), max(overdue[i].Last, seq)
+			return nil
+		}, from, end, int64(-1))
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if seen < n {
+		last = to
+	}
+	return overdue, last, nil
+}
+
+// Away implements Store.
+func (s *SQLite) Away(ctx context.Context, before int64, after string, n int) (names []string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(`SELECT name FROM receiver WHERE forgotten_at = 0 AND seen_at < ? AND name > ? ORDER BY name LIMIT ?`, func(row []driver.Value) error {
+			names = append(names, row[0].(string))
+			return nil
+		}, before, after, int64(n))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// Backup writes a copy of everything as of one moment to a new file, while the
+// store goes on. The copy is a database of its own, whole when Backup returns
+// nil; else there may be a part of it.
+func (s *SQLite) Backup(ctx context.Context, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("write %s: %w", path, os.ErrExist)
+	}
+	c, err := openConn(s.path, "mode=ro")
+	if err != nil {
+		return fmt.Errorf("read %s: %w", s.path, err)
+	}
+	err = errors.Join(c.exec(`VACUUM INTO ?`, path), c.close())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
