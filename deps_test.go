@@ -56,6 +56,7 @@ func bans() map[string][]ban {
 		"mpush/core/auth":      {{"mpush/core/...", []string{"mpush/core/message"}, "who may come in depends on no queue and no process"}},
 		"mpush/core/config":    {{"mpush/...", nil, "the configuration is read before there is anything else"}},
 		"mpush/core/engine":    {{outside, []string{"mpush/core/message", "mpush/core/record"}, "a deterministic state machine does no I/O"}},
+		"mpush/core/guard":     {{outside, nil, "it counts addresses and names, whatever they ask for"}},
 		"mpush/core/link":      {{"github.com/hashicorp/...", nil, goPlugin}, {"mpush/core/store/...", nil, "the relay is the store's only user"}, {"mpush/core/supervisor", nil, "a link serves one stream, whoever runs the process"}},
 		"mpush/core/message":   {{outside, nil, "every package may import it, so it imports none"}},
 		"mpush/core/record":    {{outside, []string{"mpush/core/message"}, "what engine and store agree on belongs to neither"}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"mpush/core/config"
 	"mpush/core/link"
@@ -19,17 +20,24 @@ var passedOn = []string{
 	"GODEBUG", "GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GOTRACEBACK", "GOCOVERDIR",
 }
 
-// specs says how to run each channel that is switched on.
-func (c *Core) specs() ([]supervisor.Spec, error) {
-	var specs []supervisor.Spec
-	for _, channel := range c.options.Config.Channels {
+// plan is all that the process of a channel is made of and gets: two channels
+// with equal plans need not be told apart.
+type plan struct {
+	spec    supervisor.Spec
+	request *pluginpb.ConfigureRequest // Rights are those that the channel is granted
+}
+
+// makePlans says how to run each channel that is switched on, in their order.
+func makePlans(cfg *config.Config, options *Options) ([]plan, error) {
+	var plans []plan
+	for _, channel := range cfg.Channels {
 		if !channel.Enabled {
 			continue
 		}
 		spec := supervisor.Spec{Channel: channel.Name, Bundled: channel.Bundled, DisableMTLS: !channel.MTLS}
 		var rights []pluginpb.Right
 		if channel.Bundled {
-			bundled, ok := c.options.Bundled[channel.Name]
+			bundled, ok := options.Bundled[channel.Name]
 			if !ok {
 				return nil, fmt.Errorf("channel %s is not part of this program", channel.Name)
 			}
@@ -38,14 +46,38 @@ func (c *Core) specs() ([]supervisor.Spec, error) {
 			spec.Command, spec.Args, spec.SHA256 = channel.Path, channel.Args, channel.SHA256
 			rights = grants(channel.Rights)
 		}
-		given := environment(c.options.Environ, append(slices.Clone(passedOn), channel.Env...))
+		given := environment(options.Environ, append(slices.Clone(passedOn), channel.Env...))
 		spec.Env = append(spec.Env, given...) // the later entry counts
-		specs = append(specs, spec)
-		c.mu.Lock()
-		c.rights[channel.Name] = rights
-		c.mu.Unlock()
+		if spec.MaxMemory = channel.MaxMemory; spec.MaxMemory > 0 {
+			// The runtime of a Go plugin makes an effort before it is killed.
+			spec.Env = append(spec.Env, fmt.Sprintf("GOMEMLIMIT=%d", spec.MaxMemory/10*9))
+		}
+		plans = append(plans, plan{spec, configureRequest(cfg, channel, rights)})
 	}
-	return specs, nil
+	return plans, nil
+}
+
+// configureRequest is a channel's section and nothing else, but for what its
+// rights entitle it to.
+func configureRequest(cfg *config.Config, channel config.Channel, rights []pluginpb.Right) *pluginpb.ConfigureRequest {
+	request := &pluginpb.ConfigureRequest{
+		Channel: channel.Name, Config: channel.Section, WeakToken: cfg.WeakToken(), Rights: rights,
+	}
+	if slices.Contains(rights, pluginpb.Right_RIGHT_MASTER_TOKEN) {
+		request.MasterToken = cfg.Token.Reveal()
+	}
+	for _, prefix := range cfg.TrustedProxies {
+		request.TrustedProxies = append(request.TrustedProxies, prefix.String())
+	}
+	return request
+}
+
+func specsOf(plans []plan) []supervisor.Spec {
+	specs := make([]supervisor.Spec, len(plans))
+	for i, p := range plans {
+		specs[i] = p.spec
+	}
+	return specs
 }
 
 // enabled lists the channels that are switched on.
@@ -87,36 +119,26 @@ type handler Core
 // Described checks that the plugin may have what it asks for, and gives it its
 // section and nothing else.
 func (h *handler) Described(_ context.Context, channel string, manifest *pluginpb.DescribeResponse) (*pluginpb.ConfigureRequest, error) {
-	h.mu.Lock()
-	granted := h.rights[channel]
-	h.mu.Unlock()
+	p := (*Core)(h).plan(channel)
+	return p.request, p.admit(manifest, h.board)
+}
+
+// admit checks what a plugin asks for, and lets it have the commands.
+func (p plan) admit(manifest *pluginpb.DescribeResponse, board *link.Switchboard) error {
 	for _, right := range manifest.Rights {
-		if !slices.Contains(granted, right) {
+		if !slices.Contains(p.request.GetRights(), right) {
 			name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(right.String(), "RIGHT_")), "_", "-")
-			return nil, fmt.Errorf("it needs the right %q: grant it with \"rights\": [%q] in its entry, or do without it", name, name)
+			return fmt.Errorf("it needs the right %q: grant it with \"rights\": [%q] in its entry, or do without it", name, name)
 		}
 	}
-	if err := h.board.Claim(channel, manifest.Commands); err != nil {
-		return nil, err
-	}
-	cfg := h.options.Config
-	request := &pluginpb.ConfigureRequest{Channel: channel, WeakToken: cfg.WeakToken(), Rights: granted}
-	for _, c := range cfg.Channels {
-		if c.Name == channel {
-			request.Config = c.Section
-		}
-	}
-	if slices.Contains(granted, pluginpb.Right_RIGHT_MASTER_TOKEN) {
-		request.MasterToken = cfg.Token.Reveal()
-	}
-	for _, prefix := range cfg.TrustedProxies {
-		request.TrustedProxies = append(request.TrustedProxies, prefix.String())
-	}
-	return request, nil
+	return board.Claim(p.spec.Channel, manifest.Commands)
 }
 
 // Diagnosed logs what a plugin says of its section, with its place in the file.
 func (h *handler) Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic) {
+	h.mu.Lock()
+	cfg := h.config
+	h.mu.Unlock()
 	for _, d := range diagnostics {
 		log := h.log.Error
 		switch d.Severity {
@@ -125,7 +147,7 @@ func (h *handler) Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic) 
 		case pluginpb.Severity_SEVERITY_INFO:
 			log = h.log.Info
 		}
-		fault := h.options.Config.Fault(channel, d.Path, d.Message)
+		fault := cfg.Fault(channel, d.Path, d.Message)
 		log("configuration", "channel", channel, "at", fault.Position(), "key", fault.Path, "what", fault.Message)
 		if d.Severity != pluginpb.Severity_SEVERITY_WARNING && d.Severity != pluginpb.Severity_SEVERITY_INFO {
 			h.mu.Lock()
@@ -137,12 +159,24 @@ func (h *handler) Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic) 
 	}
 }
 
+// conductOf is what a channel has done wrong so far, in all lives of its plugin.
+// Call with mu held.
+func (h *handler) conductOf(channel string) *link.Conduct {
+	conduct := h.conduct[channel]
+	if conduct == nil {
+		conduct = link.NewConduct(channel, h.log, time.Now, func(what string) { h.supervisor.Accuse(channel, what) })
+		h.conduct[channel] = conduct
+	}
+	return conduct
+}
+
 // Connect runs the plugin's stream.
 func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.PluginClient, declared func()) error {
+	p := (*Core)(h).plan(channel)
 	h.mu.Lock()
 	l := link.New(link.Options{
-		Channel: channel, Rights: h.rights[channel], Relay: h.relay, Auth: h.auth,
-		Switchboard: h.board, Declared: declared,
+		Channel: channel, Rights: p.request.GetRights(), Relay: h.relay, Auth: h.auth,
+		Switchboard: h.board, Guard: h.guard, Conduct: h.conductOf(channel), Declared: declared,
 	})
 	h.links[channel] = l
 	h.mu.Unlock()

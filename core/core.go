@@ -16,6 +16,7 @@ import (
 	"mpush/core/auth"
 	"mpush/core/config"
 	"mpush/core/engine"
+	"mpush/core/guard"
 	"mpush/core/link"
 	"mpush/core/relay"
 	"mpush/core/store"
@@ -51,16 +52,22 @@ type Core struct {
 	options    Options
 	log        *slog.Logger
 	dir        *dataDir
-	store      store.Store
+	store      *store.SQLite
 	auth       *auth.Authority
+	guard      *guard.Guard
 	relay      *relay.Relay
 	board      *link.Switchboard
 	supervisor *supervisor.Supervisor
 
+	reloading sync.Mutex // one change of the configuration at a time, after the start
+
 	mu     sync.Mutex
-	rights map[string][]pluginpb.Right // granted, by channel
+	config *config.Config  // that is in force
+	plans  map[string]plan // and what it makes of each channel; nil before the start
 	links  map[string]*link.Link
-	faults map[string]error // the first that a channel has with its section
+	// conduct is what each channel has done wrong so far.
+	conduct map[string]*link.Conduct
+	faults  map[string]error // the first that a channel has with its section
 }
 
 // drainTime is what an orderly end may take altogether.
@@ -70,8 +77,8 @@ const drainTime = 8 * time.Second
 // releases it. Errors are made for the operator: what is wrong and where.
 func New(ctx context.Context, options Options) (core *Core, err error) {
 	c := &Core{
-		options: options, log: options.Log, board: link.NewSwitchboard(),
-		rights: make(map[string][]pluginpb.Right), links: make(map[string]*link.Link), faults: make(map[string]error),
+		options: options, log: options.Log, board: link.NewSwitchboard(), config: options.Config,
+		links: make(map[string]*link.Link), conduct: make(map[string]*link.Conduct), faults: make(map[string]error),
 	}
 	defer func() {
 		if err != nil {
@@ -88,18 +95,12 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 	if c.store, err = store.OpenSQLite(ctx, filepath.Join(options.DataDir, "mpush.db")); err != nil {
 		return nil, err
 	}
+	c.guard = guard.New(guardLimits(cfg), c.log, time.Now)
 	registry, err := c.store.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the data directory: %w", err)
 	}
-	e := engine.New(engine.Config{
-		QueueLength:  int64(cfg.Limits.QueueLength),
-		QueueBytes:   cfg.Limits.QueueBytes,
-		Receivers:    cfg.Limits.Receivers,
-		GroupMembers: cfg.Limits.GroupMembers,
-		TTL:          cfg.Limits.TTL.Milliseconds(),
-		Seed:         rand.Uint64(),
-	}, registry, enabled(cfg))
+	e := engine.New(engineConfig(cfg), registry, enabled(cfg))
 	c.relay = relay.New(e, c.store, time.Now, c.log)
 	c.supervisor = supervisor.New(supervisor.Options{
 		RuntimeDir: c.dir.runtime,
@@ -109,6 +110,29 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 		Timeouts:   supervisor.Timeouts{Drain: drainTime / 2},
 	})
 	return c, nil
+}
+
+// engineConfig is the engine's share of the configuration, at the start and at a
+// reload.
+func engineConfig(cfg *config.Config) engine.Config {
+	return engine.Config{
+		QueueLength:  int64(cfg.Limits.QueueLength),
+		QueueBytes:   cfg.Limits.QueueBytes,
+		Receivers:    cfg.Limits.Receivers,
+		GroupMembers: cfg.Limits.GroupMembers,
+		TTL:          cfg.Limits.TTL.Milliseconds(),
+		Seed:         rand.Uint64(),
+	}
+}
+
+// guardLimits is the guard's share of the configuration, likewise.
+func guardLimits(cfg *config.Config) guard.Limits {
+	return guard.Limits{
+		PublishRate:  cfg.Limits.PublishRate,
+		PublishBurst: cfg.Limits.PublishBurst,
+		AuthFailures: cfg.Limits.AuthFailures,
+		Trusted:      cfg.TrustedProxies,
+	}
 }
 
 // Close releases what New opened. Call it after Run, or instead.
@@ -144,7 +168,12 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 		failed()
 		relayed <- err
 	}()
-	err := c.start(running)
+	beside, err := c.operate(running)
+	if err == nil {
+		defer beside()
+		defer failed() // it ends before that is waited for
+		err = c.start(running)
+	}
 	if running.Err() != nil {
 		err = nil // that is the reason, not what it broke
 	}
@@ -166,15 +195,18 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 // start starts all channels. What is wrong with a bundled one at the first
 // start ends the program; a third party's is down while the rest runs.
 func (c *Core) start(ctx context.Context) error {
-	specs, err := c.specs()
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	plans, err := makePlans(c.options.Config, &c.options)
 	if err != nil {
 		return err
 	}
+	c.adopt(c.options.Config, plans)
 	bundled := make(map[string]bool)
-	for _, spec := range specs {
-		bundled[spec.Channel] = spec.Bundled
+	for _, p := range plans {
+		bundled[p.spec.Channel] = p.spec.Bundled
 	}
-	err = c.supervisor.Start(ctx, specs)
+	err = c.supervisor.Start(ctx, specsOf(plans))
 	if listen, ok := errors.AsType[*supervisor.ListenError](err); ok {
 		for _, failure := range listen.Failures {
 			if failure.Bundled {
@@ -201,19 +233,47 @@ func (c *Core) start(ctx context.Context) error {
 	return nil
 }
 
+// adopt makes a configuration the one in force.
+func (c *Core) adopt(cfg *config.Config, plans []plan) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.config, c.plans = cfg, make(map[string]plan)
+	for _, p := range plans {
+		c.plans[p.spec.Channel] = p
+	}
+}
+
+// inForce is the configuration of now.
+func (c *Core) inForce() *config.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.config == nil {
+		return c.options.Config
+	}
+	return c.config
+}
+
+// plan is that of a channel which is switched on.
+func (c *Core) plan(channel string) plan {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plans[channel]
+}
+
 // Check describes and configures every channel without starting it, logs what
 // they say, and returns what is wrong.
 func Check(ctx context.Context, options Options) error {
 	c := &Core{
 		options: options, log: options.Log, board: link.NewSwitchboard(),
-		rights: make(map[string][]pluginpb.Right), faults: make(map[string]error),
+		faults: make(map[string]error),
 	}
-	specs, err := c.specs()
+	plans, err := makePlans(options.Config, &options)
 	if err != nil {
 		return err
 	}
+	c.adopt(options.Config, plans)
 	s := supervisor.New(supervisor.Options{Logger: c.log, Handler: (*handler)(c)})
-	results, err := s.Check(ctx, specs, (*handler)(c))
+	results, err := s.Check(ctx, specsOf(plans), (*handler)(c))
 	if err != nil {
 		return err
 	}

@@ -76,14 +76,7 @@ func options(t *testing.T, text string, log io.Writer) Options {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "config.json")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(config.Options{Path: path, PathExplicit: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := load(t, filepath.Join(dir, "config.json"), text)
 	o := Options{
 		Config: cfg, DataDir: filepath.Join(dir, "data"), Environ: os.Environ(),
 		Log: slog.New(slog.NewTextHandler(log, nil)), Bundled: map[string]Bundled{},
@@ -98,6 +91,23 @@ func options(t *testing.T, text string, log io.Writer) Options {
 		}
 	}
 	return o
+}
+
+// load writes and loads a configuration in which bundled channels are off that
+// have no section: this package runs them all as one and the same.
+func load(t *testing.T, path, text string) *config.Config {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Options{Path: path, PathExplicit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range cfg.Channels {
+		cfg.Channels[i].Enabled = c.Enabled && (!c.Bundled || c.Section != nil)
+	}
+	return cfg
 }
 
 // section is the name of a bundled channel, which this package does not know.

@@ -54,7 +54,7 @@ func refusal(e *pluginpb.Error) error {
 	if code == pluginpb.ErrorCode_ERROR_CODE_UNSPECIFIED {
 		code = CodeUnavailable
 	}
-	return &Error{Code: code, Message: e.GetMessage()}
+	return &Error{Code: code, Message: e.GetMessage(), RetryAfter: time.Duration(e.GetRetryAfterMs()) * time.Millisecond}
 }
 
 func errCoreGone() error {

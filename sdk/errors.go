@@ -56,6 +56,7 @@ const (
 	CodeLimit           = pluginpb.ErrorCode_ERROR_CODE_LIMIT
 	CodeUnavailable     = pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
 	CodeTooLarge        = pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
+	CodeNotFound        = pluginpb.ErrorCode_ERROR_CODE_NOT_FOUND
 )
 
 // ErrUnanswered is what a Host call returns when the core went away after it was
@@ -67,6 +68,9 @@ var ErrUnanswered = errors.New("the core went away without an answer")
 type Error struct {
 	Code    Code
 	Message string
+	// RetryAfter is after how long a client that met a rate limit (CodeLimit)
+	// may ask again. 0: time alone does not help, or nobody knows.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -29,6 +29,7 @@ type exchange struct {
 	// tasks are Declare and the running commands.
 	tasks    sync.WaitGroup
 	commands chan struct{} // one token per running command
+	lines    lines         // commands in the order of their receivers
 	waiting  atomic.Int64  // commands that run or wait for their turn
 
 	declared   chan struct{} // closed when Declare has ended
@@ -198,33 +199,75 @@ const maxInfoBytes = 64 << 10
 func (x *exchange) command(c *pluginpb.ClaimedCommand) {
 	commander, ok := x.plugin.(Commander)
 	if !ok {
-		x.reply(c.GetId(), "", &Error{CodeUnknownCommand, "the plugin answers no commands"})
+		x.reply(c.GetId(), "", &Error{Code: CodeUnknownCommand, Message: "the plugin answers no commands"})
 		return
 	}
 	if x.waiting.Add(1) > maxCommands+maxWaiting {
 		x.waiting.Add(-1)
-		x.reply(c.GetId(), "", &Error{CodeUnavailable, "too many commands at once"})
+		x.reply(c.GetId(), "", &Error{Code: CodeUnavailable, Message: "too many commands at once"})
 		return
 	}
+	if !x.lines.join(c) {
+		return // whoever serves its receiver comes to it
+	}
 	x.tasks.Go(func() {
-		defer x.waiting.Add(-1)
-		x.commands <- struct{}{}
-		defer func() { <-x.commands }()
-		info, err := x.handle(commander, &Command{
-			Name:     c.GetCommand(),
-			Data:     c.GetData(),
-			Receiver: c.GetReceiver(),
-			Group:    c.GetGroup(),
-		})
-		x.reply(c.GetId(), info, err)
+		for c := c; c != nil; c = x.lines.next(c.GetReceiver()) {
+			x.serve(commander, c)
+		}
 	})
+}
+
+func (x *exchange) serve(commander Commander, c *pluginpb.ClaimedCommand) {
+	defer x.waiting.Add(-1)
+	x.commands <- struct{}{}
+	defer func() { <-x.commands }()
+	info, err := x.handle(commander, &Command{
+		Name:     c.GetCommand(),
+		Data:     c.GetData(),
+		Receiver: c.GetReceiver(),
+		Group:    c.GetGroup(),
+	})
+	x.reply(c.GetId(), info, err)
+}
+
+// lines are the commands of each receiver in the order in which they came: they
+// are answered one after the other, so that a later one is not overtaken, and one
+// receiver takes one place. The zero value is ready.
+type lines struct {
+	mu    sync.Mutex
+	queue map[string][]*pluginpb.ClaimedCommand // the first is being served
+}
+
+// join reports whether c is the first in its line: then the caller serves it.
+func (l *lines) join(c *pluginpb.ClaimedCommand) (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queue == nil {
+		l.queue = make(map[string][]*pluginpb.ClaimedCommand)
+	}
+	waiting := l.queue[c.GetReceiver()]
+	l.queue[c.GetReceiver()] = append(waiting, c)
+	return len(waiting) == 0
+}
+
+// next ends the first in a line and returns the one after it, or nil.
+func (l *lines) next(receiver string) *pluginpb.ClaimedCommand {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.queue[receiver][1:]
+	if len(waiting) == 0 {
+		delete(l.queue, receiver)
+		return nil
+	}
+	l.queue[receiver] = waiting
+	return waiting[0]
 }
 
 func (x *exchange) handle(commander Commander, c *Command) (info string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			x.log.Error("command panicked", "receiver", c.Receiver, "command", c.Name, "err", v)
-			info, err = "", &Error{CodeUnavailable, "internal error"}
+			info, err = "", &Error{Code: CodeUnavailable, Message: "internal error"}
 		}
 	}()
 	return commander.Command(x.ctx, c)
@@ -233,11 +276,11 @@ func (x *exchange) handle(commander Commander, c *Command) (info string, err err
 func (x *exchange) reply(id uint64, info string, err error) {
 	reply := &pluginpb.CommandReply{Id: id, Info: clip(info, maxInfoBytes)}
 	if err != nil {
-		message := err.Error()
+		reply.Error = &pluginpb.Error{Code: CodeOf(err), Message: err.Error()}
 		if e, ok := errors.AsType[*Error](err); ok {
-			message = e.Message
+			reply.Error.Message, reply.Error.RetryAfterMs = e.Message, milliseconds(e.RetryAfter)
 		}
-		reply.Error = &pluginpb.Error{Code: CodeOf(err), Message: clip(message, maxErrorBytes)}
+		reply.Error.Message = clip(reply.Error.Message, maxErrorBytes)
 	}
 	x.outbox.post(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_CommandReply{CommandReply: reply}})
 }

@@ -13,7 +13,7 @@ var _ Host = (*exchange)(nil)
 func (x *exchange) Channel() string { return x.channel }
 
 func (x *exchange) Publish(ctx context.Context, p Publish) (Published, error) {
-	if !allUTF8(p.Target, p.Text, p.Desp) || !allUTF8(p.Credentials.strings()...) {
+	if !allUTF8(p.Target, p.Text, p.Desp, p.IdempotencyKey) || !allUTF8(p.Credentials.strings()...) {
 		return Published{}, errNotUTF8()
 	}
 	answer, err := x.request(ctx, hooks{queued: p.Queued}, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
@@ -24,10 +24,29 @@ func (x *exchange) Publish(ctx context.Context, p Publish) (Published, error) {
 		Desp:        p.Desp,
 		Extra:       p.Extra,
 		WaitMs:      milliseconds(p.Wait),
+
+		IdempotencyKey: p.IdempotencyKey,
 	}}})
 	if err != nil {
 		return Published{}, err
 	}
+	return published(answer)
+}
+
+func (x *exchange) Status(ctx context.Context, c Credentials, mid int64) (Published, error) {
+	if !allUTF8(c.strings()...) {
+		return Published{}, errNotUTF8()
+	}
+	answer, err := x.request(ctx, hooks{}, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_GetStatus{GetStatus: &pluginpb.GetStatus{
+		Credentials: c.proto(), Mid: mid,
+	}}})
+	if err != nil {
+		return Published{}, err
+	}
+	return published(answer)
+}
+
+func published(answer *pluginpb.CoreEnvelope) (Published, error) {
 	result := answer.GetPublished()
 	if result == nil {
 		return Published{}, errStrangeAnswer()
@@ -35,11 +54,11 @@ func (x *exchange) Publish(ctx context.Context, p Publish) (Published, error) {
 	if err := refusal(result.GetError()); err != nil {
 		return Published{}, err
 	}
-	published := Published{MID: result.GetMid(), Statuses: make([]Status, 0, len(result.GetStatuses()))}
+	p := Published{MID: result.GetMid(), Statuses: make([]Status, 0, len(result.GetStatuses()))}
 	for _, s := range result.GetStatuses() {
-		published.Statuses = append(published.Statuses, Status{Receiver: s.GetReceiver(), Status: s.GetStatus()})
+		p.Statuses = append(p.Statuses, Status{Receiver: s.GetReceiver(), Status: s.GetStatus()})
 	}
-	return published, nil
+	return p, nil
 }
 
 func (x *exchange) Authenticate(ctx context.Context, c Credentials, name, group string) (Session, error) {

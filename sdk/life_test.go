@@ -141,7 +141,7 @@ func TestCommandsAreBounded(t *testing.T) {
 	}}
 	core := plugintest.Start(t, p, plugintest.Options{})
 	for id := range uint64(most) {
-		core.Send(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Command{Command: &pluginpb.ClaimedCommand{Id: id + 1, Command: "BLOCK"}}})
+		core.Send(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Command{Command: &pluginpb.ClaimedCommand{Id: id + 1, Command: "BLOCK", Receiver: fmt.Sprint("phone", id)}}})
 	}
 	for range atOnce {
 		<-begun

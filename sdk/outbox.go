@@ -64,7 +64,7 @@ func (o *outbox) append(e *pluginpb.PluginEnvelope, size int) {
 func (o *outbox) put(ctx context.Context, e *pluginpb.PluginEnvelope) error {
 	size := sizeOf(e)
 	if size > maxFrameBytes-64 {
-		return &Error{CodeTooLarge, "too large for one frame"}
+		return &Error{Code: CodeTooLarge, Message: "too large for one frame"}
 	}
 	for {
 		o.mu.Lock()

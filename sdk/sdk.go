@@ -224,6 +224,11 @@ type Host interface {
 	// Publish sends a message and waits for its receivers as asked.
 	Publish(ctx context.Context, publish Publish) (Published, error)
 
+	// Status returns what became of a message so far. The caller needs the
+	// token, or the session of the message's sender; to others it is
+	// CodeNotFound, as is one that is no longer known.
+	Status(ctx context.Context, credentials Credentials, mid int64) (Published, error)
+
 	// Authenticate checks credentials and makes a session without a route.
 	Authenticate(ctx context.Context, credentials Credentials, name, group string) (Session, error)
 
@@ -289,6 +294,11 @@ type Publish struct {
 	Desp        string
 	Extra       []byte        // a JSON object; empty stands for {}
 	Wait        time.Duration // 0: return as soon as the message is on disk
+	// IdempotencyKey is what the sender calls the message by, 1 to 256 bytes, so
+	// that it can send it again without sending it twice: within 24 h the same
+	// key of the same sender queues nothing, and tells what became of the first.
+	// "" is none.
+	IdempotencyKey string
 	// Queued, if set, is called once, when the request is in line behind all
 	// that this plugin has sent before: what begins from then on cannot overtake
 	// it. It must not block. It is not called if the request is refused, or ctx

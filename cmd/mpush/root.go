@@ -16,6 +16,9 @@ import (
 type settings struct {
 	config string
 	data   string
+
+	log     logging
+	watcher *config.Watcher // of what is loaded; nil where nobody waits for changes
 }
 
 func root() *cobra.Command {
@@ -62,37 +65,35 @@ used while a relay runs.`,
 		},
 		pluginCommand(),
 	)
+	cmd.AddCommand(operatorCommands(&s)...)
 	return cmd
 }
 
-// load reads the configuration and makes the logger that it asks for.
-func (s *settings) load() (*config.Config, *slog.Logger, error) {
+// load reads the configuration.
+func (s *settings) load() (*config.Config, error) {
 	path := cmp.Or(s.config, os.Getenv("MPUSH_CONFIG"))
-	cfg, err := config.Load(config.Options{Path: path, PathExplicit: path != "", Environ: os.Environ()})
-	if err != nil {
-		return nil, nil, err
-	}
-	options := &slog.HandlerOptions{Level: cfg.Log.Level}
-	var handler slog.Handler = slog.NewTextHandler(os.Stderr, options)
-	if cfg.Log.Format == "json" {
-		handler = slog.NewJSONHandler(os.Stderr, options)
-	}
-	log := slog.New(handler)
+	return config.Load(config.Options{Path: path, PathExplicit: path != "", Environ: os.Environ(), Watcher: s.watcher})
+}
+
+// remark logs what is remarkable about a configuration.
+func (s *settings) remark(log *slog.Logger, cfg *config.Config) {
 	for _, warning := range cfg.Warnings {
 		log.Warn("configuration", "what", warning)
 	}
 	if len(cfg.Unserved) > 0 {
 		log.Warn("configuration that is known but not served yet", "keys", cfg.Unserved)
 	}
-	return cfg, log, nil
 }
 
 func (s *settings) options() (core.Options, error) {
-	cfg, log, err := s.load()
+	cfg, err := s.load()
 	if err != nil {
 		return core.Options{}, err
 	}
-	dataDir := cmp.Or(s.data, os.Getenv("MPUSH_DATA"), "data")
+	s.log.set(cfg.Log)
+	log := s.log.logger()
+	s.remark(log, cfg)
+	dataDir := s.dataDir()
 	bundled, err := runBundled(cfg.Path, dataDir)
 	if err != nil {
 		return core.Options{}, err

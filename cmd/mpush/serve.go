@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,8 @@ import (
 
 // serve runs the relay until ctx ends.
 func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
+	reloads := newReloader(s)
+	defer reloads.close()
 	options, err := s.options()
 	if err != nil {
 		return err
@@ -23,9 +26,14 @@ func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
 	err = relay.Run(ctx, func(channels []supervisor.Status) {
 		banner(cmd.OutOrStdout(), &options, channels)
+		reloading.Go(func() { reloads.run(ctx, relay) })
 	})
+	cancel()
+	reloading.Wait()
 	if closed := relay.Close(); err == nil {
 		err = closed
 	}

@@ -8,16 +8,24 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
 // Authority checks tokens and sessions. All methods may be called from any
-// goroutine; it never changes after Open.
+// goroutine.
 type Authority struct {
+	secret []byte // the data directory's
+	now    func() time.Time
+	rule   atomic.Pointer[rule]
+}
+
+// rule is what holds until the next change.
+type rule struct {
+	epoch    uint64 // counts tokens, from 0
 	tokenSum [sha256.Size]byte
 	key      []byte
 	ttl      time.Duration
-	now      func() time.Time
 }
 
 // Open derives the sessions' key from the relay's token and the secret of the
@@ -32,16 +40,42 @@ func Open(dataDir, token string, ttl time.Duration, now func() time.Time) (*Auth
 	if err != nil {
 		return nil, fmt.Errorf("session secret: %w", err)
 	}
-	key, err := hkdf.Key(sha256.New, []byte(token), secret, "mpush session HS256", sha256.Size)
+	a := &Authority{secret: secret, now: now}
+	begin, err := a.Prepare(token, ttl)
+	if err != nil {
+		return nil, err
+	}
+	begin()
+	return a, nil
+}
+
+// Prepare makes ready to replace token and ttl, which change does. Another token
+// ends all sessions and begins a new epoch. From Prepare to change nobody else
+// may call either.
+func (a *Authority) Prepare(token string, ttl time.Duration) (change func(), err error) {
+	key, err := hkdf.Key(sha256.New, []byte(token), a.secret, "mpush session HS256", sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("session key: %w", err)
 	}
-	return &Authority{tokenSum: sha256.Sum256([]byte(token)), key: key, ttl: ttl, now: now}, nil
+	before := a.rule.Load()
+	next := &rule{tokenSum: sha256.Sum256([]byte(token)), key: key, ttl: ttl}
+	if before != nil {
+		next.epoch = before.epoch
+		if next.tokenSum != before.tokenSum {
+			next.epoch++
+		}
+	}
+	return func() { a.rule.Store(next) }, nil
 }
+
+// Epoch tells how often the token has changed since Open. Who is admitted in one
+// epoch gets no session of the next: ask for the epoch first, then check, then
+// call IssueIn.
+func (a *Authority) Epoch() uint64 { return a.rule.Load().epoch }
 
 // CheckToken reports whether token is the relay's, in a time that tells nothing
 // of either. An empty configured token is matched by an empty one alone.
 func (a *Authority) CheckToken(token string) bool {
 	sum := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(sum[:], a.tokenSum[:]) == 1
+	return subtle.ConstantTimeCompare(sum[:], a.rule.Load().tokenSum[:]) == 1
 }

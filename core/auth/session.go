@@ -45,9 +45,26 @@ type claims struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 }
 
+// ErrEpoch: the token was changed after the client had shown it.
+var ErrEpoch = errors.New("the token has changed")
+
+// IssueIn is Issue for a client that was admitted in an epoch. If that is over,
+// the error is ErrEpoch.
+func (a *Authority) IssueIn(epoch uint64, name, group string) (string, error) {
+	rule := a.rule.Load()
+	if rule.epoch != epoch {
+		return "", ErrEpoch
+	}
+	return a.issue(rule, name, group)
+}
+
 // Issue makes a session for a name and a group, "" being none. An error means
 // that the name or the group is not valid on the wire.
 func (a *Authority) Issue(name, group string) (string, error) {
+	return a.issue(a.rule.Load(), name, group)
+}
+
+func (a *Authority) issue(in *rule, name, group string) (string, error) {
 	if !message.ValidName(name) {
 		return "", errors.New("issue session: invalid name")
 	}
@@ -63,7 +80,7 @@ func (a *Authority) Issue(name, group string) (string, error) {
 		return "", fmt.Errorf("issue session: %w", err)
 	}
 	signed := sessionHeader + "." + base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
-	signature, err := jwt.SigningMethodHS256.Sign(signed, a.key)
+	signature, err := jwt.SigningMethodHS256.Sign(signed, in.key)
 	if err != nil {
 		return "", fmt.Errorf("issue session: %w", err)
 	}
@@ -87,7 +104,8 @@ func (a *Authority) Verify(session string) (Session, error) {
 	if err != nil || hasLineBreak(encodedSignature) {
 		return Session{}, ErrSession
 	}
-	if jwt.SigningMethodHS256.Verify(signed, signature, a.key) != nil {
+	rule := a.rule.Load()
+	if jwt.SigningMethodHS256.Verify(signed, signature, rule.key) != nil {
 		return Session{}, ErrSession
 	}
 	// From here on the bytes are our own.
@@ -100,7 +118,7 @@ func (a *Authority) Verify(session string) (Session, error) {
 		return Session{}, ErrSession
 	}
 	issued := time.Unix(c.IssuedAt, 0)
-	if a.ttl > 0 && a.now().Sub(issued) >= a.ttl {
+	if rule.ttl > 0 && a.now().Sub(issued) >= rule.ttl {
 		return Session{}, ErrExpired
 	}
 	return Session{Name: c.Name, Group: c.Group, IssuedAt: issued}, nil

@@ -70,7 +70,7 @@ func TestSessionIsAStandardJWT(t *testing.T) {
 			t.Fatal(err)
 		}
 		parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithStrictDecoding())
-		token, err := parser.Parse(session, func(*jwt.Token) (any, error) { return a.key, nil })
+		token, err := parser.Parse(session, func(*jwt.Token) (any, error) { return a.rule.Load().key, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestVerifyRefusesWhatItDidNotIssue(t *testing.T) {
 	encode := base64.RawURLEncoding.EncodeToString
 	sign := func(header, payload string) string {
 		signed := encode([]byte(header)) + "." + payload
-		signature, err := jwt.SigningMethodHS256.Sign(signed, a.key)
+		signature, err := jwt.SigningMethodHS256.Sign(signed, a.rule.Load().key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestVerifyRefusesWhatItDidNotIssue(t *testing.T) {
 	}
 	signHS512 := func() string {
 		signed := encode([]byte(`{"alg":"HS512","typ":"JWT"}`)) + "." + parts[1]
-		signature, err := jwt.SigningMethodHS512.Sign(signed, a.key)
+		signature, err := jwt.SigningMethodHS512.Sign(signed, a.rule.Load().key)
 		if err != nil {
 			t.Fatal(err)
 		}

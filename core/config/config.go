@@ -3,6 +3,8 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -12,6 +14,7 @@ type Config struct {
 	Path           string // of the file, as it was given
 	Token          Secret
 	AuthTTL        time.Duration // how long sessions live; 0: for ever
+	HistoryKeep    time.Duration // how long what has ended is kept; 0: for ever
 	Limits         Limits
 	TrustedProxies []netip.Prefix // reverse proxies whose X-Forwarded-For is believed
 	Log            Log
@@ -28,6 +31,7 @@ type Config struct {
 
 	source *source // behind a pointer, so that no %v or %s prints it
 	root   *node
+	own    func(path string) any // the value of a key of the relay's own; likewise
 }
 
 // Limits are what the relay refuses to exceed. 0 is no limit.
@@ -37,7 +41,11 @@ type Limits struct {
 	QueueBytes   int64         // bytes of messages that wait for one receiver
 	Receivers    int           // known receivers
 	GroupMembers int           // receivers that one group send may reach
+	PublishRate  int           // messages a second from one address, and of one name
+	PublishBurst int           // of these, at once after a pause; at least 1
+	AuthFailures int           // wrong tokens from one address before it is refused
 	ForgetAfter  time.Duration // a receiver that is away for this long is forgotten
+	DiskReserve  int64         // bytes; with less free nothing is accepted
 }
 
 // Log says what is logged and how.
@@ -66,6 +74,8 @@ type Channel struct {
 	SHA256   string   // of the executable, 64 hex digits in lower case; "" if Unpinned
 	Unpinned bool     // run whatever is at Path
 	Rights   []string // RightMasterToken and so on
+	// MaxMemory is how many bytes its processes may have in memory; 0: any.
+	MaxMemory int64
 }
 
 // The rights that an operator can grant to a plugin, beyond carrying messages.
@@ -106,6 +116,19 @@ func (c *Config) Fault(channel, keyPath, message string) Fault {
 		fault.Path = base + "." + keyPath
 	}
 	return fault
+}
+
+// Differences returns the relay's own keys that have another value in next, in
+// alphabetical order. Channels are not compared.
+func (c *Config) Differences(next *Config) []string {
+	var names []string
+	for _, s := range settings() {
+		if s.served && !reflect.DeepEqual(c.own(s.path), next.own(s.path)) {
+			names = append(names, s.path)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // WeakToken reports whether anybody would guess the token: it is empty, or one

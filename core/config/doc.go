@@ -10,4 +10,7 @@
 // The data goes one way: source (bytes, positions) → node (tree) → overrides
 // (environment, flags) → settings (the relay's keys, through koanf) and channels
 // (sections, with ${env:…} and ${file:…} expanded) → Config.
+//
+// A Watcher tells when what was read has changed; whether it is loaded again is
+// its owner's decision.
 package config

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +63,7 @@ func (e *expander) expand(n *node, path string) {
 // lookup returns what a reference stands for.
 func (e *expander) lookup(source, name string) (string, error) {
 	if source == "file" {
-		return readIncluded(e.dir, name)
+		return readIncluded(e.dir, name, e.report.inputs)
 	}
 	value, ok := e.env[name]
 	switch {
@@ -112,25 +111,21 @@ func expandText(s string, lookup func(source, name string) (string, error)) (str
 }
 
 // readIncluded returns a file's text without the line break at its end.
-func readIncluded(dir, name string) (string, error) {
+func readIncluded(dir, name string, in inputs) (string, error) {
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
 	// Not opened before it is known to be a file: opening a pipe would wait.
 	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
+	if err == nil && !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is not a regular file", path)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
+	var content []byte
+	if err == nil {
+		content, err = readFile(path)
 	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxIncludedBytes+1))
+	in.note(path, content)
 	switch {
 	case err != nil:
 		return "", err

@@ -42,6 +42,7 @@ type report struct {
 	source   source
 	faults   []Fault
 	warnings []string
+	inputs   inputs // the files that were read
 }
 
 func (r *report) fault(at place, path, format string, args ...any) {

@@ -15,6 +15,10 @@ type Options struct {
 	PathExplicit bool              // the operator named the path
 	Environ      []string          // "NAME=value" entries, as os.Environ returns them
 	Overrides    map[string]string // from the command line, by key path ("log.level"); over all else
+	// Watcher, if not nil, watches what Load reads, for the time after it.
+	Watcher *Watcher
+
+	inputs inputs
 }
 
 // Load reads and checks a configuration: the file, over it MPUSH_… variables,
@@ -25,11 +29,23 @@ type Options struct {
 // their places. A file that cannot be read is an error of another type, which
 // wraps fs.ErrNotExist if the file is not there.
 func Load(opts Options) (*Config, error) {
+	if opts.Watcher == nil {
+		return load(opts)
+	}
+	opts.inputs = make(inputs)
+	c, err := load(opts)
+	if unwatched := opts.Watcher.follow(opts.inputs); unwatched != nil && c != nil {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("changes are not noticed by themselves: watch %v", unwatched))
+	}
+	return c, err
+}
+
+func load(opts Options) (*Config, error) {
 	path := opts.Path
 	if path == "" {
 		path = DefaultPath
 	}
-	text, err := readSource(path, opts.PathExplicit)
+	text, err := readSource(path, opts.PathExplicit, opts.inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +58,7 @@ func Load(opts Options) (*Config, error) {
 
 // build is Load for a text that is at hand. dir is where relative paths start.
 func build(text source, dir string, opts Options) (*Config, error) {
-	r := &report{source: text}
+	r := &report{source: text, inputs: opts.inputs}
 	root := r.tree()
 	if err := r.err(); err != nil {
 		return nil, err

@@ -109,6 +109,7 @@ func TestDefaults(t *testing.T) {
 	want := Limits{
 		TTL: 7 * 24 * time.Hour, QueueLength: 100_000, QueueBytes: 256 << 20,
 		Receivers: 100_000, GroupMembers: 10_000, ForgetAfter: 90 * 24 * time.Hour,
+		PublishRate: 200, PublishBurst: 2000, AuthFailures: 10,
 	}
 	if c.Limits != want || c.AuthTTL != 0 || c.Log != (Log{slog.LevelInfo, "text"}) {
 		t.Errorf("%+v", c)
@@ -135,15 +136,22 @@ func TestGroupMembersAreBounded(t *testing.T) {
 	}
 }
 
+func TestBurstIsAtLeastOne(t *testing.T) {
+	c := mustLoad(t, `{"limits": {"publishBurst": 0}}`)
+	if c.Limits.PublishBurst != 1 || !slices.Equal(c.Warnings, []string{"config.json:1:13: limits.publishBurst: 0 is too little, raised to 1"}) {
+		t.Errorf("%d, warnings %q", c.Limits.PublishBurst, c.Warnings)
+	}
+}
+
 func TestSettings(t *testing.T) {
 	c := mustLoad(t, `{
 		"token": 12345678901234567890123,
 		"auth": {"ttl": "1d12h"},
-		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7},
+		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7, "publishRate": 0, "publishBurst": 20, "authFailures": 3},
 		"trustedProxies": ["10.1.2.3/8", "192.168.1.1", "::ffff:127.0.0.1", "fd00::/8"],
 		"log": {"level": "debug", "format": "json"},
 	}`)
-	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, ForgetAfter: 90 * 24 * time.Hour}
+	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, PublishBurst: 20, AuthFailures: 3, ForgetAfter: 90 * 24 * time.Hour}
 	if c.Limits != want || c.AuthTTL != 36*time.Hour || c.Log != (Log{slog.LevelDebug, "json"}) {
 		t.Errorf("%+v", c)
 	}
@@ -171,7 +179,7 @@ func TestUnservedAndLaterSectionsAreNamed(t *testing.T) {
 		"plugins": {"a": {"path": "/a", "unpinned": true, "limits": {}}},
 		"fcm": {"projectId": "x"},
 	}`)
-	if got, want := fmt.Sprint(c.Unserved), "[tokens limits.connections limits.diskReserve history.keep ops.listen ops.pprof console plugins.a.limits]"; got != want {
+	if got, want := fmt.Sprint(c.Unserved), "[tokens limits.connections limits.diskReserve history.keep ops.listen ops.pprof console]"; got != want {
 		t.Errorf("unserved %s\nwant     %s", got, want)
 	}
 	want := []string{

@@ -115,7 +115,7 @@ func TestFaultsOfTheEnvironmentNameTheVariable(t *testing.T) {
 		`MPUSH_HTTP={"a":{"b":1,"b":2}}`:   "environment variable MPUSH_HTTP: http: expected an object: the key a.b is given twice",
 		"MPUSH_HTTP_PORT_X=5":              "environment variable MPUSH_HTTP_PORT_X: http.port: is a number, which has no key x",
 		"MPUSH_HTTP_LIST_9=5":              "environment variable MPUSH_HTTP_LIST_9: http.list: is an array: expected an index from 0 to 1 after it",
-		"MPUSH_LIMITS=5":                   "environment variable MPUSH_LIMITS: limits: is a section: name one of its keys (ttl, queueLength, queueBytes, receivers, groupMembers, forgetAfter, connections, diskReserve)",
+		"MPUSH_LIMITS=5":                   "environment variable MPUSH_LIMITS: limits: is a section: name one of its keys (ttl, queueLength, queueBytes, receivers, groupMembers, publishRate, publishBurst, authFailures, forgetAfter, connections, diskReserve)",
 		"MPUSH_LIMITS_QUEUELENGHT=5":       `environment variable MPUSH_LIMITS_QUEUELENGHT: limits.queuelenght: unknown key (did you mean "queueLength"?)`,
 		"MPUSH_LIMITS_TTL=soon":            `environment variable MPUSH_LIMITS_TTL: limits.ttl: expected a whole number of milliseconds, or a time like "30m", "12h" or "7d"`,
 		"MPUSH_TOKEN_FILE=/run/secret":     "environment variable MPUSH_TOKEN_FILE: token: has no key file",

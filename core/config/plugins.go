@@ -21,6 +21,7 @@ func pluginKeys() []known {
 		{"plugins.*.enabled", flag},
 		{"plugins.*.rights", words},
 		{"plugins.*.limits", object},
+		{"plugins.*.limits.memory", count},
 		{"plugins.*.mtls", flag},
 		{"plugins.*.config", object},
 	}
@@ -75,7 +76,7 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 	}
 	r.take(entry, path, "args", words, func(v any) { channel.Args = v.([]string) })
 	r.take(entry, path, "mtls", flag, func(v any) { channel.MTLS = v.(bool) })
-	r.take(entry, path, "limits", object, func(any) { c.Unserved = append(c.Unserved, joinKey(path, "limits")) })
+	r.pluginLimits(&channel, entry.get("limits"), joinKey(path, "limits"))
 	r.take(entry, path, "config", object, func(v any) {
 		if channel.Enabled {
 			channel.Section = v.(*node).encode()
@@ -85,6 +86,33 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 	r.environment(&channel, entry, path, e.env)
 	r.rights(&channel, entry, path)
 	return channel
+}
+
+// leastMemory is what a plugin's process needs to run at all, in bytes.
+const leastMemory = 32 << 20
+
+// pluginLimits reads what a plugin may take.
+func (r *report) pluginLimits(channel *Channel, limits *node, path string) {
+	if limits == nil {
+		return
+	}
+	if limits.kind != '{' {
+		r.fault(limits.at, path, "expected an object, found %s", limits.describe())
+		return
+	}
+	children := childrenOf("plugins.*.limits")
+	for _, m := range limits.members {
+		if !slices.Contains(children, m.name) {
+			r.fault(m.value.at, joinKey(path, m.name), "%s", unknownKey(m.name, children))
+		}
+	}
+	r.take(limits, path, "memory", count, func(v any) {
+		channel.MaxMemory = v.(int64)
+		if channel.MaxMemory > 0 && channel.MaxMemory < leastMemory {
+			r.warn(limits.get("memory").at, joinKey(path, "memory"), "%d bytes are too few, raised to %d", channel.MaxMemory, leastMemory)
+			channel.MaxMemory = leastMemory
+		}
+	})
 }
 
 // executable reads what is run, and demands that it be pinned or expressly not.

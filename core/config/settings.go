@@ -19,6 +19,7 @@ type setting struct {
 	fallback any      // nil: none
 	oneOf    []string // of a text: the words that it may be
 	served   bool     // something acts upon it
+	least    int64    // of a count: a smaller one is raised to it
 	most     int64    // of a count: a larger one is lowered to it, as is 0; 0: none
 }
 
@@ -44,10 +45,13 @@ func settings() []setting {
 		{path: "limits.queueBytes", kind: count, fallback: int64(256 << 20), served: true},
 		{path: "limits.receivers", kind: count, fallback: int64(100_000), served: true},
 		{path: "limits.groupMembers", kind: count, fallback: int64(mostGroupMembers), most: mostGroupMembers, served: true},
-		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day},
+		{path: "limits.publishRate", kind: count, fallback: int64(200), served: true},
+		{path: "limits.publishBurst", kind: count, fallback: int64(2000), least: 1, served: true},
+		{path: "limits.authFailures", kind: count, fallback: int64(10), served: true},
+		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day, served: true},
 		{path: "limits.connections", kind: count},
-		{path: "limits.diskReserve", kind: count},
-		{path: "history.keep", kind: duration},
+		{path: "limits.diskReserve", kind: count, fallback: int64(64 << 20), served: true},
+		{path: "history.keep", kind: duration, fallback: 7 * day, served: true},
 		{path: "ops.listen", kind: text},
 		{path: "ops.pprof", kind: flag},
 	}
@@ -117,11 +121,13 @@ func (r *report) apply(c *Config, layers ...layer) error {
 			return fmt.Errorf("merge configuration: %w", err)
 		}
 	}
+	c.own = merged.Get
 	if err := merged.Unmarshal("limits", &c.Limits); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
 	c.Token = Secret(merged.String("token"))
 	c.AuthTTL = merged.Duration("auth.ttl")
+	c.HistoryKeep = merged.Duration("history.keep")
 	c.Log.Format = merged.String("log.format")
 	if err := c.Log.Level.UnmarshalText([]byte(merged.String("log.level"))); err != nil {
 		c.Log.Level = slog.LevelInfo // the fault is reported already
@@ -166,6 +172,10 @@ func (r *report) inRange(n *node, s setting, value *any) bool {
 		if s.most > 0 && (v == 0 || v > s.most) {
 			r.warn(n.at, s.path, "%d is too much, lowered to %d", v, s.most)
 			*value = s.most
+		}
+		if v < s.least {
+			r.warn(n.at, s.path, "%d is too little, raised to %d", v, s.least)
+			*value = s.least
 		}
 	case time.Duration:
 		if v != 0 && v < leastDuration {

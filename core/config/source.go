@@ -32,28 +32,37 @@ type place struct {
 	origin string // of an override: the variable or flag; else ""
 }
 
-// readSource reads the file. explicit: the operator named it.
-func readSource(path string, explicit bool) (source, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if explicit {
-			return source{}, fmt.Errorf("config file %s does not exist: %w", path, fs.ErrNotExist)
-		}
+// readSource reads the configuration. explicit: the operator named the file.
+func readSource(path string, explicit bool, in inputs) (source, error) {
+	text, err := readFile(path)
+	in.note(path, text)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && explicit:
+		return source{}, fmt.Errorf("config file %s does not exist: %w", path, fs.ErrNotExist)
+	case errors.Is(err, fs.ErrNotExist):
 		return source{}, fmt.Errorf("there is no %s here: %w; name one with --config FILE, or make one: echo '{\"token\": \"a long word of your own\"}' > %s",
 			path, fs.ErrNotExist, path)
-	}
-	if err != nil {
+	case err != nil:
 		return source{}, fmt.Errorf("config file: %w", err)
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return source{}, fmt.Errorf("config file: %w", err)
-	}
-	if len(text) > maxFileBytes {
+	case len(text) > maxFileBytes:
 		return source{}, fmt.Errorf("config file %s is larger than %d MiB", path, maxFileBytes>>20)
 	}
 	return newSource(path, text), nil
+}
+
+// readFile returns a file's content, or maxFileBytes and one more of it; never
+// nil without an error.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return content, nil
 }
 
 func newSource(name string, text []byte) source {

@@ -19,20 +19,20 @@ func (e *Engine) outcome(ev *Outcome) {
 		rt = r.route(l.channel)
 	}
 	if rt == nil {
-		e.stats.ForeignRoutes++
+		e.foreign(ev.Link)
 		return
 	}
 	if ev.Kind == Acked {
 		if !rt.policy.Acks {
-			e.stats.ForeignRoutes++
+			e.foreign(ev.Link)
 			return
 		}
-		origin := rt
+		origin, voucher := rt, ev.Link
 		if ev.Late || rt.generation != ev.Generation {
-			origin = nil
+			origin, voucher = nil, 0 // the receiver's word, or that of an earlier one
 		}
 		rt.failures = 0
-		e.ack(r, ev.MID, origin)
+		e.ack(r, ev.MID, origin, voucher)
 		return
 	}
 	if !rt.up || rt.link != ev.Link || rt.generation != ev.Generation || rt.head == nil || rt.paused || rt.head.MID != ev.MID {
@@ -85,18 +85,34 @@ func (e *Engine) removeRoute(rt *route) {
 }
 
 // ack ends the receiver's item of a message, if that was ever sent to it.
-// origin is the route whose channel has let go of it already, or nil.
-func (e *Engine) ack(r *receiver, mid message.MID, origin *route) {
+// origin is the route whose channel has let go of it already, or nil. voucher is
+// the link that says it was given the message, or 0.
+func (e *Engine) ack(r *receiver, mid message.MID, origin *route, voucher LinkID) {
 	it := r.byMID(mid)
 	if it == nil {
-		e.find(&pendingFind{receiver: r, ack: true}, mid)
+		e.find(&pendingFind{receiver: r, ack: true, voucher: voucher}, mid)
 		return
 	}
 	if !it.sent() {
-		e.stats.UnsentAcks++
+		e.unsent(voucher)
 		return
 	}
 	e.end(it, record.Acked, "", origin, true)
+}
+
+// unsent counts an ack of a message that the receiver was never sent. That is a
+// lie of the link that vouches for it, if one does: else the receiver's own.
+func (e *Engine) unsent(voucher LinkID) {
+	e.stats.UnsentAcks++
+	if voucher != 0 {
+		e.emit(&Lied{Link: voucher, Lie: UngivenAck})
+	}
+}
+
+// foreign counts the word of a link on a receiver that it does not serve.
+func (e *Engine) foreign(liar LinkID) {
+	e.stats.ForeignRoutes++
+	e.emit(&Lied{Link: liar, Lie: ForeignRoute})
 }
 
 // confirm takes an ack that came another way. The caller is told "done"
@@ -112,9 +128,9 @@ func (e *Engine) confirm(ev *Confirm) {
 	case r == nil:
 		e.stats.UnsentAcks++
 	case ev.ByChannel && r.route(l.channel) == nil:
-		e.stats.ForeignRoutes++
+		e.foreign(ev.Link)
 	case !ev.HandoffOnly:
-		e.ack(r, ev.MID, nil)
+		e.ack(r, ev.MID, nil, 0)
 	default:
 		if it := r.byMID(ev.MID); it != nil {
 			e.confirmHandoff(it, l.channel)
@@ -132,6 +148,15 @@ func (e *Engine) confirmHandoff(it *item, channel string) {
 	}
 	e.raise(it, message.Status{Rank: message.ChannelConfirmed, Channel: channel})
 	e.write(nil, &record.Settle{Item: it.Item})
+	// What has arrived was handed off, whatever became of the attempt: it is not
+	// sent again.
+	if rt := it.receiver.route(channel); rt != nil && rt.head == it && it.State == record.Open {
+		if !rt.paused {
+			e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
+		}
+		rt.failures = 0
+		e.pass(rt)
+	}
 }
 
 // pendingFind looks for an item that is not in memory: an ack, or else the
@@ -139,6 +164,7 @@ func (e *Engine) confirmHandoff(it *item, channel string) {
 type pendingFind struct {
 	receiver *receiver
 	ack      bool
+	voucher  LinkID
 	channel  string
 }
 
@@ -149,7 +175,7 @@ const maxReads = 16
 
 func (e *Engine) find(p *pendingFind, mid message.MID) {
 	if p.receiver.reads >= maxReads {
-		e.stats.UnsentAcks++
+		e.unsent(p.voucher)
 		return
 	}
 	p.receiver.reads++
@@ -157,8 +183,14 @@ func (e *Engine) find(p *pendingFind, mid message.MID) {
 }
 
 func (e *Engine) found(ev *Found) {
-	if p, ok := e.take(ev.Token).(*pendingFind); ok {
+	switch p := e.take(ev.Token).(type) {
+	case *pendingFind:
 		e.readEnds(p.receiver, func() { e.use(p, ev) })
+	case *pendingReplay:
+		if p.receiver.gone {
+			e.refuse(p.link, p.request, NotFound, noLetter)
+		}
+		e.readEnds(p.receiver, func() { e.replayFound(p, ev) })
 	}
 }
 
@@ -172,7 +204,7 @@ func (e *Engine) use(p *pendingFind, ev *Found) {
 	it := r.byMID(ev.Item.MID)
 	switch {
 	case ev.Item.Message == nil:
-		e.stats.UnsentAcks++
+		e.unsent(p.voucher)
 		return
 	case it == nil && (ev.Item.State != record.Open || slices.Contains(r.ended, ev.Item.Seq)):
 		e.stats.LateAcks++
@@ -184,7 +216,7 @@ func (e *Engine) use(p *pendingFind, ev *Found) {
 	case !p.ack:
 		e.confirmHandoff(it, p.channel)
 	case !it.sent():
-		e.stats.UnsentAcks++
+		e.unsent(p.voucher)
 	default:
 		e.end(it, record.Acked, "", nil, true)
 	}

@@ -34,6 +34,18 @@ type Find struct {
 	MID      message.MID
 }
 
+// Trace asks for a message with all its items; answered by Traced.
+type Trace struct {
+	Token uint64
+	MID   message.MID
+}
+
+// LookUp asks for what a sender has sent under a key; answered by Sent.
+type LookUp struct {
+	Token        uint64
+	Sender, Name string
+}
+
 // Deliver leases a message to a channel, or tells it to send the head again.
 type Deliver struct {
 	Link       LinkID
@@ -68,7 +80,7 @@ type Answer struct {
 	Body    AnswerBody
 }
 
-// AnswerBody is Published, Attached, Done or *Refusal.
+// AnswerBody is Published, Attached, Looked, Surveyed, Done or *Refusal.
 type AnswerBody interface{ answer() }
 
 // Published answers Publish.
@@ -88,6 +100,31 @@ type Attached struct {
 	Name       string
 	Group      string
 	Generation uint64
+	Epoch      uint64 // the request's
+}
+
+// Looked answers Look.
+type Looked struct {
+	Message *message.Message
+	Items   []record.Item
+}
+
+// Surveyed answers Survey.
+type Surveyed struct {
+	Receivers int
+	Routes    int   // that are up
+	Queued    int64 // open items, some of which may have ended while nobody looked
+	Failing   []Failing
+}
+
+// Failing is a route whose attempts fail. It is probed with growing pauses, and
+// nothing but its own queue waits.
+type Failing struct {
+	Receiver string
+	Channel  string
+	Failures int    // in a row
+	Next     int64  // of the next attempt, Unix milliseconds
+	Error    string // of the last one
 }
 
 // Done answers what yields nothing.
@@ -102,6 +139,7 @@ const (
 	Limit
 	Unavailable
 	TooLarge
+	NotFound
 )
 
 // Refusal says why a request was not carried out; nothing was changed.
@@ -112,15 +150,36 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Message }
 
+// Lie is a claim that can not be true.
+type Lie uint8
+
+const (
+	// UngivenAck: a message was acknowledged that the receiver was never sent.
+	UngivenAck Lie = 1 + iota
+	// ForeignRoute: the receiver has no such route on the link's channel.
+	ForeignRoute
+)
+
+// Lied tells that a link has lied. Nothing was changed by it.
+type Lied struct {
+	Link LinkID
+	Lie  Lie
+}
+
 func (Published) answer() {}
 func (Attached) answer()  {}
+func (Looked) answer()    {}
+func (Surveyed) answer()  {}
 func (Done) answer()      {}
 func (*Refusal) answer()  {}
 
 func (*Write) effect()   {}
 func (*Load) effect()    {}
 func (*Find) effect()    {}
+func (*Trace) effect()   {}
+func (*LookUp) effect()  {}
 func (*Deliver) effect() {}
 func (*Recall) effect()  {}
 func (*Evict) effect()   {}
 func (*Answer) effect()  {}
+func (*Lied) effect()    {}

@@ -37,7 +37,13 @@ type Engine struct {
 	lastGen   uint64
 	timers    timers
 	jitter    *rand.Rand
+	keys      map[keyID]*keyed      // that are being looked up or written
+	tracing   int                   // Traces under way
+	settled   map[place]record.Item // what was written meanwhile: what they bring may be older
 	stopping  bool
+	diskLow   bool
+	channels  []string // that are switched on; nil is all
+	epoch     uint64   // of the newest token
 	stats     Stats
 
 	effects  []Effect
@@ -64,7 +70,9 @@ type link struct {
 	id      LinkID
 	channel string
 	ready   bool
-	routes  []*route // up over this link; each knows its place
+	// stopping: the channel drains.
+	stopping bool
+	routes   []*route // up over this link; each knows its place
 }
 
 // pending is what goes on when a write has ended.
@@ -82,7 +90,9 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		links:     make(map[LinkID]*link),
 		pending:   make(map[uint64]any),
 		changing:  make(map[string][]Event),
+		keys:      make(map[keyID]*keyed),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
+		channels:  slices.Clone(channels),
 	}
 	for _, tail := range registry.Receivers {
 		r := &receiver{
@@ -96,8 +106,8 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		if r := e.receivers[rec.Receiver]; r != nil {
 			rt := newRoute(r, rec.Channel)
 			rt.kind, rt.address, rt.policy, rt.cursor = rec.Kind, rec.Address, rec.Policy, rec.Cursor
-			if channels != nil && !slices.Contains(channels, rec.Channel) {
-				rt.kind = record.Retired
+			if !e.isOn(rec.Channel) {
+				rt.suspend()
 			}
 			r.routes = append(r.routes, rt)
 		}
@@ -143,8 +153,32 @@ func (e *Engine) dispatch(event Event) {
 		e.linkReady(ev)
 	case *LinkDown:
 		e.linkDown(ev)
+	case *Status:
+		e.status(ev)
+	case *Look:
+		e.look(ev)
+	case *Survey:
+		e.survey(ev)
+	case *Replay:
+		e.replay(ev)
+	case *DropDead:
+		e.dropDead(ev)
+	case *Overdue:
+		e.overdue(ev)
+	case *Away:
+		e.away(ev)
+	case *DiskLow:
+		e.diskLow = ev.Low
+	case *Traced:
+		e.traced(ev)
+	case *Sent:
+		e.sent(ev)
 	case *Stopping:
 		e.stop()
+	case *LinkStopping:
+		e.linkStopping(ev)
+	case *Reconfigure:
+		e.reconfigure(ev)
 	}
 }
 
@@ -198,6 +232,9 @@ func (e *Engine) emit(effect Effect) { e.effects = append(e.effects, effect) }
 
 // write asks for ops. next, if not nil, resumes when they are on disk.
 func (e *Engine) write(next pending, ops ...record.Op) {
+	if e.tracing > 0 {
+		e.noteSettled(ops)
+	}
 	w := &Write{Ops: ops}
 	if next != nil {
 		w.Token = e.await(next)

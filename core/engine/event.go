@@ -42,6 +42,79 @@ type Publish struct {
 	Desp     string
 	Extra    []byte
 	Wait     int64 // milliseconds
+	TTL      int64 // milliseconds that the sender gives it, 0 for the relay's
+	// Key is what the sender calls the message by, so that it can send it again
+	// without sending it twice. Its Name is "" for none.
+	Key record.Key
+}
+
+// Status asks what became of a message so far.
+type Status struct {
+	Link    LinkID
+	Request RequestID
+	MID     message.MID
+	// From is the caller, who may ask for what it has sent; Any lets it ask for
+	// everything.
+	From string
+	Any  bool
+}
+
+// Look asks for all that is known of a message.
+type Look struct {
+	Link    LinkID
+	Request RequestID
+	MID     message.MID
+}
+
+// Survey asks how the routes are.
+type Survey struct {
+	Link    LinkID
+	Request RequestID
+}
+
+// Replay opens a dead letter again, at the end of its receiver's queue.
+type Replay struct {
+	Link     LinkID
+	Request  RequestID
+	Receiver string
+	MID      message.MID
+}
+
+// DropDead takes a dead letter off the list.
+type DropDead struct {
+	Link     LinkID
+	Request  RequestID
+	Receiver string
+	MID      message.MID
+}
+
+// Overdue says where items of a receiver may be open though their time is over.
+type Overdue struct{ record.Overdue }
+
+// Away says that a receiver may have been away since before a time: then it is
+// forgotten.
+type Away struct {
+	Receiver string
+	Before   int64 // Unix milliseconds
+}
+
+// DiskLow says whether there is too little space to accept messages.
+type DiskLow struct{ Low bool }
+
+// Traced answers a Trace. Message is nil if there is no such message.
+type Traced struct {
+	Token   uint64
+	Message *message.Message
+	Items   []record.Item
+	Err     error
+}
+
+// Sent answers a LookUp.
+type Sent struct {
+	Token uint64
+	Key   record.Key
+	Found bool
+	Err   error
 }
 
 // Attach asks for the receiver's route on the link's channel. The caller was
@@ -53,6 +126,8 @@ type Attach struct {
 	Group   string
 	Policy  record.Policy
 	Address []byte
+	// Epoch is that of the token by which the caller was authenticated.
+	Epoch uint64
 }
 
 // Detach ends an attachment.
@@ -156,6 +231,19 @@ type Found struct {
 // moment, new sends, attaches and registrations are refused.
 type Stopping struct{}
 
+// LinkStopping: the channel is about to end. What waits on it, now or later, is
+// answered with the statuses of the moment.
+type LinkStopping struct{ Link LinkID }
+
+// Reconfigure: the operator has changed the configuration while the relay runs.
+type Reconfigure struct {
+	Config   Config   // but for Seed, which stays
+	Channels []string // as of New
+	// Epoch counts tokens. A greater one evicts all that were attached in an
+	// earlier epoch, and refuses those that are about to be.
+	Epoch uint64
+}
+
 func (*LinkUp) event()     {}
 func (*LinkReady) event()  {}
 func (*LinkDown) event()   {}
@@ -171,3 +259,16 @@ func (*Written) event()    {}
 func (*Loaded) event()     {}
 func (*Found) event()      {}
 func (*Stopping) event()   {}
+func (*Status) event()     {}
+func (*Look) event()       {}
+func (*Survey) event()     {}
+func (*Replay) event()     {}
+func (*DropDead) event()   {}
+func (*Overdue) event()    {}
+func (*Away) event()       {}
+func (*DiskLow) event()    {}
+func (*Traced) event()     {}
+func (*Sent) event()       {}
+
+func (*LinkStopping) event() {}
+func (*Reconfigure) event()  {}

@@ -40,6 +40,9 @@ func (e *Engine) linkDown(ev *LinkDown) {
 	delete(e.links, ev.Link)
 	for _, rt := range l.routes {
 		e.lowerRoute(rt)
+		if rt.kind == record.Attached {
+			e.saw(rt.receiver)
+		}
 	}
 	e.endWaits(func(w *wait) bool { return w.link == ev.Link })
 }

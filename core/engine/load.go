@@ -83,24 +83,50 @@ func (e *Engine) fill(rt *route, p *pendingLoad, ev *Loaded) {
 
 // pendingSweep looks for open items whose time is over, or that no route carries
 // any further.
-type pendingSweep struct{ receiver *receiver }
+type pendingSweep struct {
+	receiver *receiver
+	last     record.Seq // nothing after it is looked at; 0: all is
+}
 
 // sweepItems is how many items a sweep looks at in one step.
 const sweepItems = 64
 
-func (e *Engine) sweep(r *receiver, after record.Seq) {
+func (e *Engine) sweep(r *receiver, after record.Seq) { e.sweepUntil(r, after, 0) }
+
+func (e *Engine) sweepUntil(r *receiver, after, last record.Seq) {
 	r.reads++
+	n := sweepItems
+	if last > 0 {
+		n = int(min(sweepItems, max(1, last-after)))
+	}
 	e.emit(&Load{
-		Token: e.await(&pendingSweep{r}), Receiver: r.name, After: after,
-		N: sweepItems, MaxBytes: maxWindowBytes,
+		Token: e.await(&pendingSweep{r, last}), Receiver: r.name, After: after,
+		N: n, MaxBytes: maxWindowBytes,
 	})
 }
 
-// swept ends what is done with, and goes on while there may be more. If the
-// read failed, such items stay open until the next sweep.
+// sweepAgain is a sweep whose read failed, of all the queue this time.
+type sweepAgain struct {
+	receiver *receiver
+	timer    timer
+}
+
+func (s *sweepAgain) fire(e *Engine) {
+	s.receiver.again = nil
+	if !s.receiver.gone {
+		e.sweep(s.receiver, 0)
+	}
+}
+
+// swept ends what is done with, and goes on while there may be more.
 func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 	r := p.receiver
 	if ev.Err != nil {
+		if r.again == nil {
+			r.again = &sweepAgain{receiver: r}
+			r.again.timer.owner = r.again
+			e.timers.set(&r.again.timer, e.clock+loadRetry)
+		}
 		return
 	}
 	alive := slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired })
@@ -120,6 +146,8 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 		}
 	}
 	if n := len(ev.Items); n > 0 && ev.More {
-		e.sweep(r, ev.Items[n-1].Seq)
+		if place := ev.Items[n-1].Seq; p.last == 0 || place < p.last {
+			e.sweepUntil(r, place, p.last)
+		}
 	}
 }

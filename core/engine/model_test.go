@@ -51,11 +51,16 @@ type world struct {
 	ttl       int64
 	lastMID   message.MID
 	published map[engine.RequestID]*pub
-	accepted  map[key]bool // on disk
-	acked     map[key]bool // the engine took it
-	tried     map[key]bool // somebody acked it
-	sent      map[key]bool // some channel had it as the head
-	restless  bool         // a receiver was forgotten or the core died
+	accepted  map[key]bool           // on disk
+	acked     map[key]bool           // the engine took it
+	tried     map[key]bool           // somebody acked it
+	sent      map[key]bool           // some channel had it as the head
+	place     map[key]record.Seq     // in its receiver's queue, the newest
+	order     map[key]int            // in which they were queued
+	first     map[string]message.MID // what was accepted first under a sender's key
+	queued    int
+	replayed  int  // dead letters that were queued again
+	restless  bool // a receiver was forgotten or the core died
 }
 
 type key struct {
@@ -65,6 +70,7 @@ type key struct {
 
 type pub struct {
 	link     engine.LinkID
+	key      string // the sender's, or ""
 	answered int
 }
 
@@ -72,7 +78,7 @@ type simLink struct {
 	id     engine.LinkID
 	ready  bool
 	routes map[string]*simRoute
-	first  map[string]message.MID // newest first delivery per receiver
+	first  map[string]int // newest order of a first delivery per receiver
 	names  map[engine.RequestID]string
 }
 
@@ -87,6 +93,7 @@ func newWorld(t *rapid.T) *world {
 		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"),
 		ttl:      rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
+		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{},
 	}
 	w.boot()
 	return w
@@ -107,7 +114,7 @@ func (w *world) boot() {
 
 func (w *world) linkUp(channel string) {
 	w.lastLink++
-	l := &simLink{id: w.lastLink, routes: map[string]*simRoute{}, first: map[string]message.MID{}, names: map[engine.RequestID]string{}}
+	l := &simLink{id: w.lastLink, routes: map[string]*simRoute{}, first: map[string]int{}, names: map[engine.RequestID]string{}}
 	w.links[channel] = l
 	w.step(&engine.LinkUp{Link: l.id, Channel: channel})
 	l.ready = true
@@ -126,7 +133,7 @@ func (w *world) step(event engine.Event) {
 func (w *world) take(effects []engine.Effect) {
 	for _, effect := range effects {
 		switch ef := effect.(type) {
-		case *engine.Write, *engine.Load, *engine.Find:
+		case *engine.Write, *engine.Load, *engine.Find, *engine.Trace, *engine.LookUp:
 			w.jobs = append(w.jobs, effect)
 		case *engine.Deliver:
 			w.delivered(ef)
@@ -170,10 +177,10 @@ func (w *world) markHead(receiver string, rt *simRoute) {
 	_, l := w.link(rt.leases[0].Link)
 	mid := rt.leases[0].Message.MID
 	k := key{receiver, mid}
-	if !w.sent[k] && mid < l.first[receiver] {
-		w.t.Fatalf("%v is sent for the first time after %v", k, l.first[receiver])
+	if !w.sent[k] && w.order[k] < l.first[receiver] {
+		w.t.Fatalf("%v is sent for the first time, after one that was queued later", k)
 	}
-	l.first[receiver] = max(l.first[receiver], mid)
+	l.first[receiver] = max(l.first[receiver], w.order[k])
 	w.sent[k] = true
 }
 
@@ -205,7 +212,7 @@ func (w *world) delivered(d *engine.Deliver) {
 	} else if i == 0 {
 		return
 	}
-	if n := len(rt.leases); n > 0 && rt.leases[n-1].Message.MID >= d.Message.MID {
+	if n := len(rt.leases); n > 0 && w.order[key{d.Receiver, rt.leases[n-1].Message.MID}] >= w.order[k] {
 		w.t.Fatalf("%v leased after %v", k, rt.leases[n-1].Message.MID)
 	}
 	rt.leases = append(rt.leases, d)
@@ -244,12 +251,19 @@ func (w *world) told(request engine.RequestID, body engine.Published) {
 	if p.answered++; p.answered > 1 {
 		w.t.Fatalf("a second answer to %v", request)
 	}
+	stored := slices.ContainsFunc(body.Statuses, func(s engine.TargetStatus) bool { return w.accepted[key{s.Receiver, body.MID}] })
+	if p.key != "" && stored {
+		if first := w.first[p.key]; first != 0 && first != body.MID {
+			w.t.Fatalf("the key %s was %d and is %d", p.key, first, body.MID)
+		}
+		w.first[p.key] = body.MID
+	}
 	for _, s := range body.Statuses {
 		k := key{s.Receiver, body.MID}
 		if ok := s.Status.Rank == message.OK; ok && !w.tried[k] {
 			w.t.Fatalf("%v is told as ok but was not acked", k)
 		}
-		if w.sent[k] && s.Status.Rank < message.Wait {
+		if w.sent[k] && s.Status.Rank < message.Wait && !(p.key != "" && w.restless) {
 			w.t.Fatalf("%v is told as %v but was sent", k, s.Status)
 		}
 		if body.MID != 0 && !w.accepted[k] && s.Status.Rank != message.Failed {
@@ -306,6 +320,18 @@ func (w *world) work(n int) {
 			}
 			ev.Item, _, ev.Err = w.mem.Find(context.Background(), ef.Receiver, ef.MID)
 			w.step(ev)
+		case *engine.Trace:
+			ev := &engine.Traced{Token: ef.Token, Err: err}
+			if err == nil {
+				ev.Message, ev.Items, ev.Err = w.mem.Trace(context.Background(), ef.MID)
+			}
+			w.step(ev)
+		case *engine.LookUp:
+			ev := &engine.Sent{Token: ef.Token, Err: err}
+			if err == nil {
+				ev.Key, ev.Found, ev.Err = w.mem.Sent(context.Background(), ef.Sender, ef.Name)
+			}
+			w.step(ev)
 		}
 	}
 }
@@ -320,8 +346,18 @@ func (w *world) noteCommitted(ops []record.Op) {
 			for i, name := range put.Receivers {
 				if put.Seqs[i] != 0 {
 					w.accepted[key{name, put.Message.MID}] = true
+					w.place[key{name, put.Message.MID}] = put.Seqs[i]
+					w.queued++
+					w.order[key{name, put.Message.MID}] = w.queued
 				}
 			}
+		}
+		if replay, ok := op.(*record.Replay); ok && replay.Seq != 0 {
+			k := key{replay.Receiver, replay.MID}
+			w.replayed++
+			w.queued++
+			w.place[k], w.order[k] = replay.Seq, w.queued
+			delete(w.sent, k)
 		}
 	}
 }
@@ -375,6 +411,7 @@ func (w *world) ack(channel, name string, mid message.MID, late bool) {
 }
 
 func TestEngineKeepsItsPromises(t *testing.T) {
+
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		name := rapid.SampledFrom(names)
@@ -387,8 +424,36 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 				if rapid.Bool().Draw(t, "group") {
 					ev.SendType, ev.Target = message.Group, "g"
 				}
-				w.published[ev.Request] = &pub{link: ev.Link}
+				p := &pub{link: ev.Link}
+				if rapid.IntRange(0, 3).Draw(t, "keyed") == 0 {
+					ev.Key = record.Key{Sender: "s", Name: fmt.Sprint(ev.SendType, ev.Target), Digest: "d"}
+					p.key = ev.Key.Name
+				}
+				w.published[ev.Request] = p
 				w.step(ev)
+			},
+			"replay": func(t *rapid.T) {
+				if k, ok := w.anyKey(t); ok {
+					w.step(&engine.Replay{Link: w.links[holding].id, Request: w.request(), Receiver: k.receiver, MID: k.mid})
+				}
+			},
+			"overdue": func(t *rapid.T) {
+				if k, ok := w.anyKey(t); ok {
+					w.step(&engine.Overdue{Overdue: record.Overdue{Receiver: k.receiver, First: w.place[k], Last: w.place[k] + record.Seq(rapid.IntRange(0, 3).Draw(t, "more"))}})
+				}
+			},
+			"status": func(t *rapid.T) {
+				if k, ok := w.anyKey(t); ok {
+					request := w.request()
+					w.published[request] = &pub{link: w.links[holding].id, key: fmt.Sprint("status of ", k.mid)}
+					w.step(&engine.Status{Link: w.links[holding].id, Request: request, MID: k.mid, Any: true})
+				}
+			},
+			"away": func(t *rapid.T) {
+				if rapid.IntRange(0, 3).Draw(t, "seldom") == 0 {
+					w.restless = true
+					w.step(&engine.Away{Receiver: name.Draw(t, "name"), Before: w.now - 1000})
+				}
 			},
 			"attach": func(t *rapid.T) { w.attach(name.Draw(t, "name")) },
 			"detach": func(t *rapid.T) {
@@ -605,7 +670,7 @@ func (w *world) quiesce() {
 			w.t.Fatalf("%v is acked but was never sent", k)
 		}
 	}
-	if s := w.e.Stats(); !w.restless && s.Accepted != s.Acked+s.HandedOff+s.Dead {
+	if s := w.e.Stats(); !w.restless && s.Accepted+uint64(w.replayed) != s.Acked+s.HandedOff+s.Dead {
 		w.t.Fatalf("the books do not balance: %+v", s)
 	}
 	for request, p := range w.published {

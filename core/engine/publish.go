@@ -46,9 +46,28 @@ func (w *wait) letGo() {
 // publish routes a message: one item for each receiver with room in its queue.
 // It is accepted when it is on disk.
 func (e *Engine) publish(ev *Publish) {
+	if ev.Key.Name != "" {
+		e.publishOnce(ev)
+	} else {
+		e.route(ev, nil)
+	}
+}
+
+// route is publish for a message that was not sent before. key is nil, or what
+// to go on with when it is written or refused.
+func (e *Engine) route(ev *Publish, key *keyed) {
+	routed := false
+	defer func() {
+		if key != nil && !routed {
+			e.unkey(key)
+		}
+	}()
 	switch {
 	case e.stopping:
 		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		return
+	case e.diskLow:
+		e.refuse(ev.Link, ev.Request, Unavailable, "limits.diskReserve: the server's disk is almost full, nothing is accepted until there is space")
 		return
 	case ev.SendType != message.Personal && ev.SendType != message.Group:
 		e.refuse(ev.Link, ev.Request, Invalid, "sendType must be personal or group")
@@ -68,13 +87,13 @@ func (e *Engine) publish(ev *Publish) {
 		e.refuse(ev.Link, ev.Request, TooLarge, fmt.Sprintf("a message may have %d bytes, this one has %d", message.MaxSize, size))
 		return
 	}
-	if e.config.TTL > 0 {
-		m.ExpiresAt = e.wall + e.config.TTL
+	if ttl := e.ttl(ev.TTL); ttl > 0 {
+		m.ExpiresAt = e.wall + ttl
 	}
 	targets := e.targets(ev)
 	w := &wait{link: ev.Link, request: ev.Request, statuses: make([]TargetStatus, 0, max(len(targets), 1))}
 	w.timer.owner = w
-	p := &pendingPut{wait: w, message: m, deadline: e.clock + ev.Wait}
+	p := &pendingPut{wait: w, message: m, deadline: e.clock + ev.Wait, key: key}
 	names := make([]string, 0, len(targets))
 	for _, r := range targets {
 		status := message.Status{Rank: message.Ready}
@@ -100,7 +119,20 @@ func (e *Engine) publish(ev *Publish) {
 	}
 	m.MID = e.nextMID()
 	p.put = &record.Put{Message: m, Receivers: names}
+	if key != nil {
+		p.put.Key = &record.Key{Sender: ev.Key.Sender, Name: ev.Key.Name, Digest: ev.Key.Digest, MID: m.MID, At: e.wall}
+	}
+	routed = true
 	e.write(p, p.put)
+}
+
+// ttl is how long a message may wait, in milliseconds: the relay's time, or a
+// shorter one of the sender's. 0 is for ever.
+func (e *Engine) ttl(senders int64) int64 {
+	if senders > 0 && (e.config.TTL <= 0 || senders < e.config.TTL) {
+		return senders
+	}
+	return e.config.TTL
 }
 
 func (e *Engine) targets(ev *Publish) []*receiver {
@@ -120,6 +152,24 @@ type pendingPut struct {
 	wait     *wait
 	slots    []slot
 	deadline int64
+	key      *keyed
+}
+
+// enqueue adds an item that is on disk at the end of a queue, and holds it for
+// the caller.
+func (e *Engine) enqueue(r *receiver, seq record.Seq, m *message.Message) *item {
+	r.tail = max(r.tail, seq)
+	it := r.hold(record.Item{Receiver: r.name, Seq: seq, MID: m.MID, Status: message.Status{Rank: message.Ready}}, m)
+	for _, rt := range r.routes {
+		if rt.up && rt.next == seq && rt.hasRoom() {
+			it.refs++
+			rt.appendTo(it)
+			e.touch(rt)
+		} else if rt.up {
+			e.touch(rt) // it may be idle at a queue that it must load
+		}
+	}
+	return it
 }
 
 type slot struct {
@@ -129,6 +179,9 @@ type slot struct {
 
 // resume goes on with the accepted message: it joins its receivers' queues.
 func (p *pendingPut) resume(e *Engine, err error) {
+	if p.key != nil {
+		defer e.unkey(p.key)
+	}
 	w, size := p.wait, int64(p.message.Size())
 	for _, s := range p.slots {
 		s.receiver.unwritten--
@@ -148,24 +201,12 @@ func (p *pendingPut) resume(e *Engine, err error) {
 			continue
 		}
 		e.stats.Accepted++
-		r.tail = max(r.tail, seq)
-		it := r.hold(record.Item{
-			Receiver: r.name, Seq: seq, MID: p.message.MID, Status: message.Status{Rank: message.Ready},
-		}, p.message)
+		it := e.enqueue(r, seq, p.message)
 		it.wait, it.waitSlot = w, s.status
 		w.items = append(w.items, it)
 		w.open++
-		for _, rt := range r.routes {
-			if rt.up && rt.next == seq && rt.hasRoom() {
-				it.refs++
-				rt.appendTo(it)
-				e.touch(rt)
-			} else if rt.up {
-				e.touch(rt) // it may be idle at a queue that it must load
-			}
-		}
 	}
-	if w.open == 0 || p.deadline <= e.clock || e.stopping || e.links[w.link] == nil {
+	if w.open == 0 || p.deadline <= e.clock || e.stopping || e.links[w.link] == nil || e.links[w.link].stopping {
 		e.finishWait(w)
 	} else {
 		e.timers.set(&w.timer, max(p.deadline, e.clock))

@@ -29,6 +29,8 @@ type receiver struct {
 
 	gone bool // forgotten; what still refers to it must let go
 
+	again *sweepAgain // a sweep that failed, or nil
+
 	reads int // Loads and Finds under way
 	// ended are the items that ended while reads were under way: what those
 	// bring may be older than that.
@@ -68,6 +70,11 @@ func (r *receiver) holder() *route {
 		}
 	}
 	return nil
+}
+
+// configured tells whether the operator has named the receiver.
+func (r *receiver) configured() bool {
+	return slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind == record.Declared })
 }
 
 func (r *receiver) bySeq(seq record.Seq) *item {

@@ -69,8 +69,11 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, tak
 		return nil, &Refusal{TooLarge, fmt.Sprintf("a route's address may have %d bytes", maxAddressBytes)}
 	}
 	spec.Policy = normal(spec.Policy)
-	c := &change{channel: channel, kind: kind, spec: spec}
 	r := e.receivers[spec.Receiver]
+	if r != nil && kind != record.Declared && r.configured() {
+		spec.Group = r.group // the operator's word, not a client's
+	}
+	c := &change{channel: channel, kind: kind, spec: spec}
 	if r == nil && e.config.Receivers > 0 && len(e.receivers) >= e.config.Receivers {
 		return nil, &Refusal{Limit, fmt.Sprintf("limits.receivers: the server knows %d receivers already", len(e.receivers))}
 	}
@@ -128,7 +131,7 @@ func (e *Engine) apply(c *change) *route {
 	if c.retire {
 		rt := r.route(c.channel)
 		e.lowerRoute(rt)
-		rt.kind = record.Retired
+		rt.kind, rt.suspended = record.Retired, 0
 		e.sweep(r, 0) // it may be what other routes have handed off waited for
 		return rt
 	}
@@ -156,6 +159,10 @@ func (e *Engine) apply(c *change) *route {
 		r.routes = append(r.routes, rt)
 	}
 	rt.kind, rt.address, rt.policy = c.kind, c.spec.Address, c.spec.Policy
+	rt.suspended = 0
+	if !e.isOn(c.channel) { // it was switched off meanwhile
+		rt.suspend()
+	}
 	return rt
 }
 
@@ -170,7 +177,9 @@ func (e *Engine) attach(ev *Attach) {
 		return
 	}
 	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, false)
-	switch p := (&pendingAttach{c, ev.Link, ev.Request}); {
+	switch p := (&pendingAttach{c, ev.Link, ev.Request, ev.Epoch}); {
+	case ev.Epoch < e.epoch:
+		e.refuse(ev.Link, ev.Request, Unavailable, tokenChanged)
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)
 	case len(c.ops) == 0:
@@ -184,6 +193,7 @@ type pendingAttach struct {
 	change  *change
 	link    LinkID
 	request RequestID
+	epoch   uint64
 }
 
 func (p *pendingAttach) resume(e *Engine, err error) {
@@ -203,9 +213,13 @@ func (e *Engine) attached(p *pendingAttach) {
 	if l == nil {
 		return
 	}
+	if p.epoch < e.epoch {
+		e.refuse(p.link, p.request, Unavailable, tokenChanged)
+		return
+	}
 	r, wasUp, oldLink, oldGeneration := rt.receiver, rt.up, rt.link, rt.generation
 	e.raiseRoute(rt, l)
-	e.answer(p.link, p.request, Attached{Name: r.name, Group: r.group, Generation: rt.generation})
+	e.answer(p.link, p.request, Attached{Name: r.name, Group: r.group, Generation: rt.generation, Epoch: p.epoch})
 	if wasUp {
 		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Reason: "another connection took over"})
 	}
@@ -218,7 +232,17 @@ func (e *Engine) detach(ev *Detach) {
 	}
 	if rt := r.route(l.channel); rt != nil && rt.up && rt.link == ev.Link && rt.generation == ev.Generation && rt.kind == record.Attached {
 		e.lowerRoute(rt)
+		e.saw(r)
 	}
+}
+
+// saw notes that a receiver was here until now, if what is written is stale.
+func (e *Engine) saw(r *receiver) {
+	if _, busy := e.changing[r.name]; busy || e.wall-r.seenAt < seenEvery {
+		return
+	}
+	r.seenAt = e.wall
+	e.write(nil, &record.SaveReceiver{Receiver: record.Receiver{Name: r.name, Group: r.group, SeenAt: r.seenAt}})
 }
 
 // register stores a durable route; it is live as soon as it is on disk.
@@ -376,7 +400,7 @@ func (e *Engine) unregister(ev *Unregister) {
 	switch {
 	case r == nil:
 		e.answer(ev.Link, ev.Request, Done{})
-	case slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind == record.Declared }):
+	case r.configured():
 		e.refuse(ev.Link, ev.Request, Invalid, "this receiver is configured by the operator")
 	default:
 		e.commit(&pendingForget{r, ev.Link, ev.Request}, []string{r.name}, []record.Op{

@@ -14,8 +14,11 @@ type route struct {
 	receiver *receiver
 	channel  string
 	kind     record.RouteKind
-	address  []byte
-	policy   record.Policy
+	// suspended is the kind on disk of a route that is retired while its
+	// channel is switched off; else 0.
+	suspended record.RouteKind
+	address   []byte
+	policy    record.Policy
 
 	up         bool
 	link       LinkID

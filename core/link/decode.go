@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"mpush/core/auth"
@@ -42,9 +43,12 @@ func request(id uint64, kind uint8) engine.RequestID {
 // it returns nil. A refused request is answered here.
 func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	id := env.RequestId
+	l.pause = 0
 	switch body := env.Body.(type) {
 	case *pluginpb.PluginEnvelope_Publish:
 		return l.publish(id, body.Publish)
+	case *pluginpb.PluginEnvelope_GetStatus:
+		return l.status(id, body.GetStatus)
 	case *pluginpb.PluginEnvelope_Outcome:
 		return l.outcome(body.Outcome)
 	case *pluginpb.PluginEnvelope_Attach:
@@ -64,21 +68,20 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Unregister:
 		session, problem := l.caller(body.Unregister.Credentials)
 		if problem == nil {
+			l.Switchboard.forget(session.Name)
 			return &engine.Unregister{Link: l.id, Request: request(id, plainRequest), Receiver: session.Name}
 		}
-		l.done(id, problem)
+		l.doneLater(id, problem)
 	case *pluginpb.PluginEnvelope_Declare:
 		return l.declareRoutes(id, body.Declare)
 	case *pluginpb.PluginEnvelope_Announce:
 		l.announce(id, body.Announce)
 	case *pluginpb.PluginEnvelope_StateGet:
-		l.Relay.State(l.Channel, body.StateGet.Prefix, func(entries map[string][]byte, err error) {
-			l.out.post(stateResult(id, entries, err))
-		})
+		l.getState(id, body.StateGet.Prefix)
 	case *pluginpb.PluginEnvelope_StatePut:
 		l.putState(id, body.StatePut)
 	case *pluginpb.PluginEnvelope_CheckToken:
-		l.done(id, l.admit(body.CheckToken.Credentials))
+		l.doneLater(id, l.admit(body.CheckToken.Credentials))
 	}
 	return nil
 }
@@ -88,10 +91,10 @@ func (l *Link) has(right pluginpb.Right) bool { return slices.Contains(l.Rights,
 // enter checks that a caller may get a session: by the token, or by the plugin's
 // word where that counts. An earlier session makes no other.
 func (l *Link) enter(c *pluginpb.Credentials) *pluginpb.Error {
-	if c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN) || l.Auth.CheckToken(c.GetToken()) {
+	if c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN) {
 		return nil
 	}
-	return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
+	return l.login(c)
 }
 
 // admit checks that a caller may ask for something: as enter does, or by an
@@ -133,10 +136,16 @@ func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
 		from = session.Name
 	}
 	if problem == nil {
+		problem = l.mayPublish(p.Credentials, from)
+	}
+	if problem == nil {
 		problem = checkExtra(p.Extra)
 	}
+	if problem == nil {
+		problem = checkKey(p.IdempotencyKey)
+	}
 	if problem != nil {
-		l.out.post(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{
+		l.answer(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{
 			Published: &pluginpb.PublishResult{RequestId: id, Error: problem}}})
 		return nil
 	}
@@ -144,6 +153,7 @@ func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
 		Link: l.id, Request: request(id, publishRequest), FromName: from,
 		SendType: message.SendType(p.SendType), Target: p.Target,
 		Text: p.Text, Desp: p.Desp, Extra: p.Extra, Wait: int64(min(p.WaitMs, maxWaitMs)),
+		TTL: sendersTTL(p.Extra), Key: sendersKey(p, from),
 	}
 }
 
@@ -181,25 +191,27 @@ func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
 }
 
 func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
+	epoch := l.Auth.Epoch() // before the token is looked at
 	problem := l.enter(a.Credentials)
 	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name and group must have 1 to 256 bytes and no control characters")
 	}
 	if problem != nil {
-		l.out.post(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
+		l.answer(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
 		return
 	}
-	l.out.post(sessionResult(l.newSession(id, a.Name, a.Group)))
+	l.out.post(sessionResult(l.newSession(id, epoch, a.Name, a.Group)))
 }
 
 func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
+	epoch := l.Auth.Epoch() // before the token is looked at
 	if problem := l.enter(a.Credentials); problem != nil {
-		l.out.post(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
+		l.answer(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
 		return nil
 	}
 	return &engine.Attach{
 		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
-		Policy: decodePolicy(a.Policy), Address: a.Address,
+		Policy: decodePolicy(a.Policy), Address: a.Address, Epoch: epoch,
 	}
 }
 
@@ -211,7 +223,7 @@ func (l *Link) confirm(id uint64, c *pluginpb.Confirm) engine.Event {
 	if c.Receiver == "" {
 		session, problem := l.caller(c.Credentials)
 		if problem != nil {
-			l.done(id, problem)
+			l.doneLater(id, problem)
 			return nil
 		}
 		event.Receiver = session.Name
@@ -228,7 +240,7 @@ func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "data must be JSON in UTF-8")
 	}
 	if problem != nil {
-		l.answerCommand(id, "", problem)
+		l.answer(commandResult(id, "", problem))
 		return
 	}
 	l.Switchboard.call(l, id, &pluginpb.ClaimedCommand{
@@ -238,6 +250,7 @@ func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
 
 func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
 	if !l.Switchboard.serves(l, r.Receiver) {
+		l.Conduct.note(Uninvited)
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN, "a route is registered while answering a command of its receiver"))
 		return nil
 	}
@@ -274,6 +287,7 @@ func (l *Link) announce(id uint64, a *pluginpb.Announce) {
 		}
 	}
 	if size > maxAnnounced {
+		l.Conduct.note(OverLimit)
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "announcements may have 64 KiB together"))
 		return
 	}
@@ -281,8 +295,26 @@ func (l *Link) announce(id uint64, a *pluginpb.Announce) {
 	l.done(id, nil)
 }
 
+// getState answers before anything else is read: an answer may have 1 MiB, so
+// that one at a time is under way.
+func (l *Link) getState(id uint64, prefix string) {
+	l.out.waitForRoom(l.over)
+	before, answered := time.Now(), make(chan struct{})
+	l.Relay.State(l.Channel, prefix, func(entries map[string][]byte, err error) {
+		l.out.post(stateResult(id, entries, err))
+		close(answered)
+	})
+	select {
+	case <-answered:
+	case <-l.over:
+	}
+	l.waited(before)
+}
+
 func (l *Link) putState(id uint64, s *pluginpb.StatePut) {
+	defer l.waited(time.Now())
 	if s.Key == "" || len(s.Key) > maxStateKey || len(s.Value) > maxStateValue {
+		l.Conduct.note(OverLimit)
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "a state entry has a key of 1 to 256 bytes and a value of at most 64 KiB"))
 		return
 	}
@@ -290,6 +322,7 @@ func (l *Link) putState(id uint64, s *pluginpb.StatePut) {
 		var problem *pluginpb.Error
 		switch {
 		case errors.Is(err, relay.ErrStateLimit):
+			l.Conduct.note(OverLimit)
 			problem = refusal(pluginpb.ErrorCode_ERROR_CODE_LIMIT, err.Error())
 		case err != nil:
 			problem = refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())

@@ -1,6 +1,9 @@
 package link
 
 import (
+	"errors"
+
+	"mpush/core/auth"
 	"mpush/core/engine"
 	"mpush/sdk/pluginpb"
 )
@@ -21,9 +24,13 @@ func doneEnvelope(id uint64, problem *pluginpb.Error) *pluginpb.CoreEnvelope {
 }
 
 func (l *Link) answerCommand(id uint64, info string, problem *pluginpb.Error) {
-	l.out.post(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_CommandResult{
+	l.out.post(commandResult(id, info, problem))
+}
+
+func commandResult(id uint64, info string, problem *pluginpb.Error) *pluginpb.CoreEnvelope {
+	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_CommandResult{
 		CommandResult: &pluginpb.CommandResult{RequestId: id, Info: info, Error: problem},
-	}})
+	}}
 }
 
 func sessionResult(result *pluginpb.SessionResult) *pluginpb.CoreEnvelope {
@@ -38,9 +45,12 @@ func stateResult(id uint64, entries map[string][]byte, err error) *pluginpb.Core
 	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_State{State: result}}
 }
 
-// newSession makes the session of an authenticated name.
-func (l *Link) newSession(id uint64, name, group string) *pluginpb.SessionResult {
-	token, err := l.Auth.Issue(name, group)
+// newSession makes the session of a name that was authenticated in an epoch.
+func (l *Link) newSession(id, epoch uint64, name, group string) *pluginpb.SessionResult {
+	token, err := l.Auth.IssueIn(epoch, name, group)
+	if errors.Is(err, auth.ErrEpoch) {
+		return &pluginpb.SessionResult{RequestId: id, Error: refusal(pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE, err.Error())}
+	}
 	if err != nil {
 		return &pluginpb.SessionResult{RequestId: id, Error: refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, err.Error())}
 	}
@@ -59,8 +69,10 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 		}
 		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{Published: result}}
 	case engine.Attached:
-		result := l.newSession(id, body.Name, body.Group)
-		result.Generation = body.Generation
+		result := l.newSession(id, body.Epoch, body.Name, body.Group)
+		if result.Error == nil { // else an eviction is about to follow
+			result.Generation = body.Generation
+		}
 		return sessionResult(result)
 	case *engine.Refusal:
 		if a.Request.Kind == declareRequest {
@@ -68,6 +80,8 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 			case l.refused <- body.Message:
 			default:
 			}
+		} else if body.Code == engine.NameInUse {
+			l.Conduct.note(TakenName)
 		}
 		return encodeRefusal(a.Request, body)
 	default:
@@ -100,6 +114,8 @@ func code(c engine.Code) pluginpb.ErrorCode {
 		return pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE
 	case engine.Limit:
 		return pluginpb.ErrorCode_ERROR_CODE_LIMIT
+	case engine.NotFound:
+		return pluginpb.ErrorCode_ERROR_CODE_NOT_FOUND
 	case engine.TooLarge:
 		return pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
 	default:

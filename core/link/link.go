@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"mpush/core/auth"
 	"mpush/core/engine"
+	"mpush/core/guard"
 	"mpush/core/relay"
 	"mpush/sdk/pluginpb"
 )
@@ -31,6 +34,8 @@ type Options struct {
 	Relay       *relay.Relay
 	Auth        *auth.Authority
 	Switchboard *Switchboard
+	Guard       *guard.Guard
+	Conduct     *Conduct // the channel's; nil: nobody wants to know
 	// Declared is called once the plugin's first Declare was answered with
 	// success.
 	Declared func()
@@ -39,10 +44,17 @@ type Options struct {
 // Link is one plugin's stream.
 type Link struct {
 	Options
-	id  engine.LinkID
-	out *outbox
+	id   engine.LinkID
+	open atomic.Uint64 // id, once the relay knows it
+	out  *outbox
 
-	declared bool          // a Declare was seen; belongs to the reader
+	window window
+	waits  waits           // what follows belongs to the reader
+	over   <-chan struct{} // closed when the stream is to end
+
+	pause    time.Duration // before what is being decoded is answered
+	paused   atomic.Int32  // answers that wait
+	declared bool          // a Declare was seen
 	refused  chan string   // why Declare was refused
 	started  chan struct{} // the channel's Start was answered
 
@@ -66,22 +78,34 @@ func (l *Link) Ready() {
 	}
 }
 
+// Drain tells that the channel is about to stop: its senders are answered with
+// the statuses of the moment instead of waiting on.
+func (l *Link) Drain(ctx context.Context) {
+	if id := engine.LinkID(l.open.Load()); id != 0 {
+		_ = l.Relay.Submit(ctx, &engine.LinkStopping{Link: id}) // the end of either ends the waits, too
+	}
+}
+
 // Run opens the stream and serves it until it ends; the error says why.
 func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, err := client.Exchange(ctx)
+	codec := newFrameCodec()
+	stream, err := client.Exchange(ctx, grpc.ForceCodecV2(codec))
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
 	if l.id, err = l.Relay.Open(ctx, l.Channel, l); err != nil {
 		return err
 	}
+	l.open.Store(uint64(l.id))
 	defer l.Relay.Close(l.id)
 	defer l.out.close()
 	l.Switchboard.connect(l)
 	defer l.Switchboard.disconnect(l)
+	defer l.Conduct.flush()
 
+	l.over = ctx.Done()
 	writing := make(chan error, 1)
 	go func() {
 		patience := time.AfterFunc(sendPatience, func() {
@@ -95,7 +119,7 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 		})
 	}()
 	reading := make(chan error, 1)
-	go func() { reading <- l.read(ctx, stream) }()
+	go func() { reading <- l.read(ctx, stream, codec) }()
 	for over := false; !over; {
 		over = true
 		select {
@@ -127,7 +151,7 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 
 // read decodes frames until the stream ends. A full relay blocks it, as do
 // answers that the plugin does not read, and so slows the plugin down.
-func (l *Link) read(ctx context.Context, stream pluginpb.Plugin_ExchangeClient) error {
+func (l *Link) read(ctx context.Context, stream pluginpb.Plugin_ExchangeClient, codec *frameCodec) error {
 	for {
 		l.out.waitForRoom(ctx.Done())
 		frame, err := stream.Recv()
@@ -141,10 +165,23 @@ func (l *Link) read(ctx context.Context, stream pluginpb.Plugin_ExchangeClient) 
 			}
 		}
 		if len(events) > 0 {
-			if err := l.Relay.Submit(ctx, events...); err != nil {
+			cost := eventCost*len(events) + codec.size
+			before := time.Now()
+			if err := l.window.enter(ctx, cost); err != nil {
 				return err
 			}
+			if err := l.Relay.SubmitThen(ctx, func() { l.window.leave(cost) }, events...); err != nil {
+				return err
+			}
+			l.waited(before)
 		}
+	}
+}
+
+// waited takes note of how long the reader was kept waiting.
+func (l *Link) waited(before time.Time) {
+	if now := time.Now(); l.waits.add(now, now.Sub(before)) {
+		l.Conduct.note(Flooding)
 	}
 }
 
@@ -162,8 +199,11 @@ func streamError(err error) error {
 func (l *Link) Send(effects []engine.Effect) {
 	answers := make([]*pluginpb.CoreEnvelope, 0, len(effects)) // made without the lock
 	for _, effect := range effects {
-		if answer, ok := effect.(*engine.Answer); ok {
-			answers = append(answers, l.encodeAnswer(answer))
+		switch ef := effect.(type) {
+		case *engine.Answer:
+			answers = append(answers, l.encodeAnswer(ef))
+		case *engine.Lied:
+			l.Conduct.note(viceOf(ef.Lie))
 		}
 	}
 	o := l.out

@@ -49,7 +49,13 @@ func NewSwitchboard() *Switchboard {
 func (s *Switchboard) Claim(channel string, commands []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(commands) > maxClaims {
+		return fmt.Errorf("it claims %d commands, %d are allowed", len(commands), maxClaims)
+	}
 	for _, command := range commands {
+		if len(command) > maxCommandBytes {
+			return fmt.Errorf("it claims a command of %d bytes, %d are allowed", len(command), maxCommandBytes)
+		}
 		if holder, ok := s.claims[command]; ok && holder != channel {
 			return fmt.Errorf("the command %q is claimed by channel %q already", command, holder)
 		}
@@ -63,6 +69,40 @@ func (s *Switchboard) Claim(channel string, commands []string) error {
 	}
 	return nil
 }
+
+// Claims returns the commands that each channel answers.
+func (s *Switchboard) Claims() map[string][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string][]string)
+	for command, channel := range s.claims {
+		all[channel] = append(all[channel], command)
+	}
+	return all
+}
+
+// Replace sets the claims of several channels at once. A channel without an
+// entry in manifests is gone, and so are its claims and what it announced.
+func (s *Switchboard) Replace(channels []string, manifests map[string][]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.claims, func(_, holder string) bool { return slices.Contains(channels, holder) })
+	for _, channel := range channels {
+		commands, stays := manifests[channel]
+		if !stays {
+			delete(s.announcements, channel)
+		}
+		for _, command := range commands {
+			s.claims[command] = channel
+		}
+	}
+}
+
+// Bounds of what one channel may claim.
+const (
+	maxClaims       = 64
+	maxCommandBytes = 64
+)
 
 // coreCommands are served by the core itself, whatever way they come.
 var coreCommands = []string{"AUTH", "MESSAGE", "MESSAGE_CALLBACK", "UNREGISTER"}
@@ -152,6 +192,7 @@ func (s *Switchboard) expire(id uint64) {
 	}
 	s.mu.Unlock()
 	if ok {
+		c.to.Conduct.note(Unanswered)
 		c.from.answerCommand(c.request, "", unavailable())
 	}
 }
@@ -191,16 +232,38 @@ func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.Claimed
 func (s *Switchboard) reply(to *Link, reply *pluginpb.CommandReply) {
 	s.mu.Lock()
 	c, ok := s.calls[reply.Id]
+	// The answer to a command whose asker is gone is late, and no lie.
+	lie := ok && c.to != to || reply.Id == 0 || reply.Id > s.lastCall
 	ok = ok && c.to == to
 	if ok {
 		s.drop(reply.Id, c)
 	}
 	s.mu.Unlock()
+	if lie {
+		to.Conduct.note(UnaskedReply)
+	}
 	if ok {
 		if reply.Error != nil {
 			reply.Error.Message = clip(reply.Error.Message, maxErrorBytes)
 		}
 		c.from.answerCommand(c.request, clip(reply.Info, maxInfoBytes), reply.Error)
+	}
+}
+
+// forget ends the calls of a receiver that unregisters: what it asked for before
+// must not bring it back. There is nothing to tell its client any more.
+func (s *Switchboard) forget(receiver string) {
+	s.mu.Lock()
+	var ended []call
+	for id, c := range s.calls {
+		if c.receiver == receiver {
+			s.drop(id, c)
+			ended = append(ended, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range ended {
+		c.from.answerCommand(c.request, "", nil)
 	}
 }
 

@@ -37,9 +37,11 @@ type job struct {
 	written func(error) // somebody else's
 	urgent  bool        // do not wait for company
 
-	load *engine.Load
-	find *engine.Find
-	read func(context.Context)
+	load   *engine.Load
+	find   *engine.Find
+	trace  *engine.Trace
+	lookUp *engine.LookUp
+	read   func(context.Context)
 }
 
 // committer carries jobs to the store: all writes that wait, in order, in one
@@ -324,6 +326,18 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 				found.Item, _, found.Err = c.store.Find(ctx, j.find.Receiver, j.find.MID)
 			}
 			events = append(events, found)
+		case j.trace != nil:
+			traced := &engine.Traced{Token: j.trace.Token, Err: unread}
+			if unread == nil {
+				traced.Message, traced.Items, traced.Err = c.store.Trace(ctx, j.trace.MID)
+			}
+			events = append(events, traced)
+		case j.lookUp != nil:
+			sent := &engine.Sent{Token: j.lookUp.Token, Err: unread}
+			if unread == nil {
+				sent.Key, sent.Found, sent.Err = c.store.Sent(ctx, j.lookUp.Sender, j.lookUp.Name)
+			}
+			events = append(events, sent)
 		}
 	}
 	if len(events) == 0 {

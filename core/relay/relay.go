@@ -31,7 +31,7 @@ type Relay struct {
 	now    func() time.Time
 	log    *slog.Logger
 
-	inbox     chan []engine.Event
+	inbox     chan batch
 	committer committer
 
 	mu       sync.Mutex
@@ -49,6 +49,12 @@ type outlet struct {
 	effects []engine.Effect
 }
 
+// batch is events that one link has submitted at once.
+type batch struct {
+	events []engine.Event
+	taken  func() // called when the engine has had them; or nil
+}
+
 // maxBatches bounds the events that wait for the loop: submitters block, and so
 // slow the plugins that they read from.
 const maxBatches = 128
@@ -57,7 +63,7 @@ const maxBatches = 128
 func New(e *engine.Engine, s store.Store, now func() time.Time, log *slog.Logger) *Relay {
 	r := &Relay{
 		engine: e, store: s, now: now, log: log,
-		inbox: make(chan []engine.Event, maxBatches),
+		inbox: make(chan batch, maxBatches),
 		sinks: make(map[engine.LinkID]*outlet),
 		done:  make(chan struct{}),
 	}
@@ -93,13 +99,19 @@ func (r *Relay) Close(id engine.LinkID) {
 // Submit hands events to the loop, in order; it blocks while too many wait. The
 // relay keeps the slice.
 func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
+	return r.SubmitThen(ctx, nil, events...)
+}
+
+// SubmitThen is Submit, and calls taken, which must not block, when the engine
+// has had the events; never if the relay ends before.
+func (r *Relay) SubmitThen(ctx context.Context, taken func(), events ...engine.Event) error {
 	select {
 	case <-r.done:
 		return errStopped
 	default:
 	}
 	select {
-	case r.inbox <- events:
+	case r.inbox <- batch{events, taken}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -162,8 +174,8 @@ func (r *Relay) loop(ctx context.Context) error {
 			inbox = nil // until the next commit
 		}
 		select {
-		case events := <-inbox:
-			r.step(events)
+		case b := <-inbox:
+			r.take(b)
 			r.drain()
 		case <-r.committer.results:
 		case <-alarm:
@@ -188,11 +200,18 @@ func (r *Relay) drain() {
 			return
 		}
 		select {
-		case events := <-r.inbox:
-			r.step(events)
+		case b := <-r.inbox:
+			r.take(b)
 		default:
 			return
 		}
+	}
+}
+
+func (r *Relay) take(b batch) {
+	r.step(b.events)
+	if b.taken != nil {
+		b.taken()
 	}
 }
 
@@ -217,6 +236,10 @@ func (r *Relay) collect(effects []engine.Effect) {
 			r.committer.stage(job{urgent: true, load: ef})
 		case *engine.Find:
 			r.committer.stage(job{urgent: true, find: ef})
+		case *engine.Trace:
+			r.committer.stage(job{urgent: true, trace: ef})
+		case *engine.LookUp:
+			r.committer.stage(job{urgent: true, lookUp: ef})
 		case *engine.Deliver:
 			r.toward(ef.Link, ef)
 		case *engine.Answer:
@@ -224,6 +247,8 @@ func (r *Relay) collect(effects []engine.Effect) {
 		case *engine.Recall:
 			r.toward(ef.Link, ef)
 		case *engine.Evict:
+			r.toward(ef.Link, ef)
+		case *engine.Lied:
 			r.toward(ef.Link, ef)
 		}
 	}

@@ -182,9 +182,12 @@ func (s *SQLite) Backup(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("write %s: %w", path, os.ErrExist)
+	// SQLite writes into an empty file, and so its mode is ours.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
 	}
+	defer file.Close()
 	c, err := openConn(s.path, "mode=ro")
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s.path, err)
@@ -193,9 +196,5 @@ func (s *SQLite) Backup(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
+	return file.Sync()
 }

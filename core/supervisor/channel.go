@@ -13,6 +13,7 @@ type channel struct {
 	spec    Spec
 	opts    *Options
 	launch  launchFunc
+	first   *gate // which those that are not bundled wait for
 	barrier *gate
 	log     *slog.Logger
 
@@ -22,25 +23,31 @@ type channel struct {
 	hard  context.Context
 	abort context.CancelFunc
 
-	arrive func()        // at the barrier; the first call counts
-	first  chan error    // gets how the first attempt ended; nil is running
-	done   chan struct{} // closed when run has returned
+	arrive  func()        // at the gates; the first call counts
+	attempt chan error    // gets how the first attempt ended; nil is running
+	done    chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
 	status Status
 	drain  time.Duration // for Stop, set before asked ends
-	hung   chan string   // of the connected life, else nil
+	doomed chan string   // of the connected life, else nil
 }
 
-func newChannel(spec Spec, opts *Options, launch launchFunc, barrier *gate) *channel {
+func newChannel(spec Spec, opts *Options, launch launchFunc, first, barrier *gate) *channel {
 	c := &channel{
 		spec:    spec,
 		opts:    opts,
 		launch:  launch,
+		first:   first,
 		barrier: barrier,
 		log:     opts.Logger.With("channel", spec.Channel),
-		arrive:  sync.OnceFunc(barrier.arrive),
-		first:   make(chan error, 1),
+		arrive: sync.OnceFunc(func() {
+			if spec.Bundled {
+				first.arrive()
+			}
+			barrier.arrive()
+		}),
+		attempt: make(chan error, 1),
 		done:    make(chan struct{}),
 		status:  Status{Channel: spec.Channel, State: Starting, Since: time.Now()},
 	}
@@ -76,11 +83,11 @@ func (c *channel) run() {
 		c.arrive()
 		c.report(err)
 		if state != Waiting {
-			c.log.Error("channel is out of service", "state", string(state), "err", err)
+			c.log.Error("channel is out of service", "state", string(state), "err", clip(err.Error()))
 			<-c.asked.Done()
 			break
 		}
-		c.log.Warn("channel failed", "err", err, "restart_in", pause)
+		c.log.Warn("channel failed", "err", clip(err.Error()), "restart_in", pause)
 		c.sleep(pause)
 		if c.asked.Err() != nil {
 			break
@@ -97,7 +104,7 @@ func (c *channel) run() {
 // report tells Start how the first attempt ended; later ones say nothing.
 func (c *channel) report(err error) {
 	select {
-	case c.first <- err:
+	case c.attempt <- err:
 	default:
 	}
 }
@@ -148,18 +155,26 @@ func (c *channel) snapshot() Status {
 	return c.status
 }
 
-// expectHung makes reportHung reach the given channel; nil ends that.
-func (c *channel) expectHung(hung chan string) {
+// expectDoom makes doom reach the given channel; nil ends that.
+func (c *channel) expectDoom(doomed chan string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hung = hung
+	c.doomed = doomed
 }
 
-func (c *channel) reportHung(reason string) {
+// doom ends the connected life, for a reason.
+func (c *channel) doom(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
-	case c.hung <- reason:
+	case c.doomed <- reason:
 	default: // nobody is there, or has been told already
 	}
+}
+
+// accuse notes what the plugin has done wrong.
+func (c *channel) accuse(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Misconduct = what
 }

@@ -53,7 +53,7 @@ func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner 
 		return manifest, err
 	}
 	if len(diagnostics) > 0 {
-		owner.Diagnosed(spec.Channel, diagnostics)
+		owner.Diagnosed(spec.Channel, bounded(diagnostics))
 	}
 	return manifest, misconfiguration(diagnostics)
 }

@@ -32,7 +32,7 @@ func (l *life) watchHealth(ctx context.Context) {
 			l.noteHealth(complaint)
 		default:
 			if misses++; misses == 2 {
-				l.reportHung("it does not answer Health")
+				l.doom("hung: it does not answer Health")
 				return
 			}
 		}

@@ -23,6 +23,8 @@ const (
 	// commonly keep to; frames stay below 3 MiB.
 	maxReceiveBytes = 5 << 20
 	windowBytes     = 1 << 20
+	// maxHeaderBytes bounds what comes besides messages: the text of an error.
+	maxHeaderBytes = 64 << 10
 )
 
 // instance is one started plugin that has shaken hands.
@@ -106,6 +108,7 @@ func newClient(run *processRunner, dir string, limit time.Duration) *goplugin.Cl
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(run.dial),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes)),
+			grpc.WithMaxHeaderListSize(maxHeaderBytes),
 			grpc.WithInitialWindowSize(windowBytes),
 			grpc.WithInitialConnWindowSize(windowBytes),
 			grpc.WithChainStreamInterceptor(refuseBroker),

@@ -54,6 +54,25 @@ func configure(ctx context.Context, inst instance, request *pluginpb.ConfigureRe
 	return response.GetDiagnostics(), nil
 }
 
+// mostRemarks is how many diagnostics of each weight are passed on.
+const mostRemarks = 100
+
+// bounded keeps the first errors and the first of the rest, in their order.
+func bounded(diagnostics []*pluginpb.Diagnostic) []*pluginpb.Diagnostic {
+	var kept []*pluginpb.Diagnostic
+	faults, rest := 0, 0
+	for _, d := range diagnostics {
+		count := &rest
+		if misconfiguration([]*pluginpb.Diagnostic{d}) != nil {
+			count = &faults
+		}
+		if *count++; *count <= mostRemarks {
+			kept = append(kept, &pluginpb.Diagnostic{Severity: d.GetSeverity(), Path: clip(d.GetPath()), Message: clip(d.GetMessage())})
+		}
+	}
+	return kept
+}
+
 // misconfiguration returns the first error among diagnostics, nil if there is
 // none.
 func misconfiguration(diagnostics []*pluginpb.Diagnostic) error {

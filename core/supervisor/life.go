@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -21,7 +22,7 @@ type life struct {
 	*channel
 	inst instance
 
-	hung chan string
+	doomed chan string
 
 	declared   chan struct{}
 	disconnect context.CancelFunc
@@ -37,10 +38,15 @@ func (c *channel) live() (ready time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l := &life{channel: c, inst: inst, hung: make(chan string, 1), declared: make(chan struct{})}
+	l := &life{channel: c, inst: inst, doomed: make(chan string, 1), declared: make(chan struct{})}
 	c.change(func(s *Status) { s.PID = inst.pid() })
 	defer l.end()
 
+	if !c.spec.Bundled {
+		if err := l.until(c.first.open, 0, ""); err != nil {
+			return 0, err
+		}
+	}
 	if err := l.prepare(); err != nil {
 		return 0, err
 	}
@@ -76,7 +82,7 @@ func (l *life) prepare() error {
 		return err
 	}
 	if len(configuration) > 0 {
-		l.opts.Handler.Diagnosed(l.spec.Channel, configuration)
+		l.opts.Handler.Diagnosed(l.spec.Channel, bounded(configuration))
 	}
 	return misconfiguration(configuration)
 }
@@ -86,7 +92,7 @@ func (l *life) connect() {
 	ctx, cancel := context.WithCancel(l.hard)
 	l.disconnect = cancel
 	l.connected = make(chan struct{})
-	l.expectHung(l.hung)
+	l.expectDoom(l.doomed)
 	go func() {
 		defer close(l.connected)
 		once := make(chan struct{}, 1)
@@ -120,7 +126,7 @@ func (l *life) start() error {
 		return fmt.Errorf("start: %s", clip(response.GetError()))
 	}
 	l.change(func(s *Status) {
-		s.State, s.Endpoints = Running, response.GetEndpoints()
+		s.State, s.Endpoints = Running, clipAll(response.GetEndpoints())
 	})
 	now := l.snapshot()
 	l.log.Info("channel running", "plugin", now.Name, "version", now.Version, "pid", now.PID, "endpoints", now.Endpoints)
@@ -131,14 +137,14 @@ func (l *life) start() error {
 // is the channel's stop.
 func (l *life) serve() error {
 	ctx, cancel := context.WithCancel(l.asked)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		l.watchHealth(ctx)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { l.watchHealth(ctx) })
+	if !l.spec.Bundled || l.spec.MaxMemory > 0 {
+		watching.Go(func() { l.watchGroup(ctx) })
+	}
 	err := l.until(nil, 0, "")
 	cancel()
-	<-watched
+	watching.Wait()
 	if errors.Is(err, errStopping) {
 		l.drainPlugin()
 	}
@@ -165,7 +171,7 @@ func (l *life) drainPlugin() {
 // end ends the process and waits for the owner to be done with it. A plugin
 // that was asked to stop gets the time to exit by itself.
 func (l *life) end() {
-	l.expectHung(nil)
+	l.expectDoom(nil)
 	var grace time.Duration
 	if l.asked.Err() != nil && l.hard.Err() == nil && l.drainTime() > 0 {
 		grace = l.opts.Timeouts.Exit
@@ -198,8 +204,8 @@ func (l *life) until(event <-chan struct{}, limit time.Duration, what string) er
 			return l.explain(errors.New("the stream ended"))
 		}
 		return l.explain(fmt.Errorf("the stream ended: %w", l.connectErr))
-	case reason := <-l.hung:
-		return fmt.Errorf("hung: %s", clip(reason))
+	case reason := <-l.doomed:
+		return errors.New(clip(reason))
 	case <-timeout:
 		return fmt.Errorf("%s: not done within %v", what, limit)
 	}

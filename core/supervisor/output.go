@@ -31,7 +31,8 @@ type output struct {
 	filled   time.Time
 	lost     int       // lines not logged and not yet reported
 	lostSize int       // their bytes
-	told     time.Time // when losses were reported last, while losing
+	losing   bool
+	told     time.Time // when losses were spoken of last
 	tail     string    // the last line that was text, before a Go stack trace
 	crashed  bool      // the stack trace has begun
 }
@@ -59,9 +60,11 @@ func (o *output) line(stream string, line []byte, cut int) {
 		o.lose(now, len(line)+cut)
 		return
 	}
+	if o.losing && o.budget >= outputRate { // else it is a gap in the flood
+		o.losing = false
+		o.reportLoss(now)
+	}
 	o.budget -= float64(len(line) + lineCost)
-	o.reportLoss(now)
-	o.told = time.Time{}
 	o.relog(stream, line, cut)
 }
 
@@ -69,10 +72,14 @@ func (o *output) line(stream string, line []byte, cut int) {
 func (o *output) lose(now time.Time, size int) {
 	o.lost++
 	o.lostSize += size
-	if o.told.IsZero() {
+	began := !o.losing
+	o.losing = true
+	switch {
+	case !o.told.IsZero() && now.Sub(o.told) < dropInterval:
+	case began:
 		o.told = now
 		o.log.Warn("plugin writes too much, output is dropped")
-	} else if now.Sub(o.told) >= dropInterval {
+	default:
 		o.reportLoss(now)
 	}
 }

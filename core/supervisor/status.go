@@ -42,6 +42,9 @@ type Status struct {
 	Name      string
 	Version   string
 	Endpoints []string
+	// Misconduct is what the channel's plugin was last found to do wrong, in any
+	// of its lives; "" for nothing so far.
+	Misconduct string
 	// Unhealthy is the plugin's own complaint while it runs, "" for none.
 	Unhealthy string
 }
@@ -95,6 +98,16 @@ func endsIn(err error) State {
 	default:
 		return ""
 	}
+}
+
+// clipAll bounds a list of texts that a plugin gave.
+func clipAll(texts []string) []string {
+	const most = 64
+	var kept []string
+	for _, text := range texts[:min(len(texts), most)] {
+		kept = append(kept, clip(text))
+	}
+	return kept
 }
 
 // clip bounds text that a plugin gave, for a status or a log.

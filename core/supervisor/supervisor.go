@@ -30,9 +30,14 @@ type Spec struct {
 	// DisableMTLS leaves the socket without encryption and authentication, for
 	// plugins whose runtime cannot do it.
 	DisableMTLS bool
-	// Bundled marks a channel that belongs to this program. It changes nothing
-	// here but is repeated in a ListenFailure.
+	// Bundled marks a channel that belongs to this program: among channels that
+	// are started together it comes first, so that no other takes a name or a
+	// command of its. It is repeated in a ListenFailure.
 	Bundled bool
+	// MaxMemory is how many bytes of memory the plugin and what it has started
+	// (its process group) may have resident, before it is killed and restarted.
+	// 0 is no limit. It is watched on Linux.
+	MaxMemory int64
 }
 
 // Configurer answers for a channel's configuration. Calls for one channel never
@@ -121,7 +126,7 @@ func (s *Supervisor) Start(ctx context.Context, specs []Spec) error {
 	var failures []ListenFailure
 	for _, c := range started {
 		select {
-		case err := <-c.first:
+		case err := <-c.attempt:
 			var failure *ListenFailure
 			if errors.As(err, &failure) {
 				failures = append(failures, *failure)
@@ -157,10 +162,17 @@ func (s *Supervisor) add(specs []Spec) ([]*channel, error) {
 		}
 		s.dir = dir
 	}
+	bundled := 0
+	for _, spec := range specs {
+		if spec.Bundled {
+			bundled++
+		}
+	}
+	first := newGate(bundled, s.opts.Timeouts.Together)
 	barrier := newGate(len(specs), s.opts.Timeouts.Together)
 	var started []*channel
 	for _, spec := range specs {
-		c := newChannel(spec, &s.opts, s.launch, barrier)
+		c := newChannel(spec, &s.opts, s.launch, first, barrier)
 		s.channels[spec.Channel] = c
 		started = append(started, c)
 		go c.run()
@@ -246,6 +258,17 @@ func (s *Supervisor) Status() []Status {
 	return all
 }
 
+// Accuse notes in a channel's Status what its plugin has done wrong. It is no
+// change that Options.OnChange hears of. It does not block.
+func (s *Supervisor) Accuse(channel, what string) {
+	s.mu.Lock()
+	c := s.channels[channel]
+	s.mu.Unlock()
+	if c != nil {
+		c.accuse(what)
+	}
+}
+
 // Hung tells that the owner finds a channel's plugin hung: it is killed and
 // restarted. A channel whose plugin is not connected is left alone. It does not
 // block.
@@ -254,6 +277,6 @@ func (s *Supervisor) Hung(channel, reason string) {
 	c := s.channels[channel]
 	s.mu.Unlock()
 	if c != nil {
-		c.reportHung(reason)
+		c.doom("hung: " + reason)
 	}
 }

@@ -17,6 +17,7 @@ type Timeouts struct {
 	// answer: 10 s and 5 s. Two in a row without an answer: hung.
 	HealthEvery time.Duration
 	Health      time.Duration
+	GroupEvery  time.Duration // from one look at memory and processes to the next; 3 s
 	Drain       time.Duration // what Stop grants a plugin; 5 s
 	Exit        time.Duration // from drained to killed; 1 s
 }
@@ -37,6 +38,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Start, 30 * time.Second},
 		{&t.HealthEvery, 10 * time.Second},
 		{&t.Health, 5 * time.Second},
+		{&t.GroupEvery, 3 * time.Second},
 		{&t.Drain, 5 * time.Second},
 		{&t.Exit, time.Second},
 	} {

@@ -7,6 +7,7 @@ import (
 	nethttp "net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"mpush/sdk"
 	"mpush/sdk/packet"
@@ -44,6 +45,10 @@ func (c *call) refuse(err error) {
 		}
 		panic(nethttp.ErrAbortHandler)
 	}
+	if refusal.RetryAfter > 0 {
+		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
+		c.w.Header()["Retry-After"] = []string{strconv.FormatInt(int64(seconds), 10)}
+	}
 	c.answer(statusOf(refusal.Code), packet.AppendInfo(nil, refusal.Message))
 }
 
@@ -53,6 +58,8 @@ func statusOf(code sdk.Code) int {
 		return nethttp.StatusBadRequest
 	case sdk.CodeUnauthenticated:
 		return nethttp.StatusUnauthorized
+	case sdk.CodeNotFound:
+		return nethttp.StatusNotFound
 	case sdk.CodeForbidden, sdk.CodeNameInUse:
 		return nethttp.StatusForbidden
 	case sdk.CodeLimit:
@@ -69,7 +76,7 @@ func (c *call) bodyError(err error) {
 	c.w.Header()["Connection"] = []string{"close"}
 	switch {
 	case errors.Is(err, errBodyTooLarge):
-		c.fail(nethttp.StatusRequestEntityTooLarge, "the body is larger than "+strconv.Itoa(c.maxBody)+" bytes")
+		c.fail(nethttp.StatusRequestEntityTooLarge, c.host.Channel()+".maxBody: the body is larger than "+strconv.Itoa(c.maxBody)+" bytes")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.fail(nethttp.StatusRequestTimeout, "the body did not arrive in time")
 	default:

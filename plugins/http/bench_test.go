@@ -32,7 +32,7 @@ func (w *writer) Write(b []byte) (n int, _ error) { w.bytes += len(b); return le
 // sends returns a function that sends once, without net/http's own share.
 func sends(tb testing.TB, raw nethttp.Request, body []byte) func() {
 	s := defaults()
-	h := newHandler(&answered{statuses: []sdk.Status{{Receiver: "phone", Status: "ok"}}}, s, nil)
+	h := newHandler(&answered{statuses: []sdk.Status{{Receiver: "phone", Status: "ok"}}}, s, nil, nil)
 	w := &writer{header: nethttp.Header{}}
 	reader := bytes.NewReader(body)
 	request := raw.WithContext(context.Background())

@@ -17,14 +17,19 @@ func (h *handler) credentials(r *nethttp.Request) sdk.Credentials {
 		c.Trusted = true
 		return c
 	}
-	c.Token = r.Header.Get("Authorization")
-	if scheme, token, ok := strings.Cut(c.Token, " "); ok && strings.EqualFold(scheme, "bearer") {
-		c.Token = strings.TrimSpace(token)
+	c.Token = bearer(r)
+	return c
+}
+
+// bearer is what the header authorization says, with or without its scheme.
+func bearer(r *nethttp.Request) string {
+	given := r.Header.Get("Authorization")
+	if scheme, token, ok := strings.Cut(given, " "); ok && strings.EqualFold(scheme, "bearer") {
+		given = strings.TrimSpace(token)
 	}
 	// Headers may hold any bytes. No token is like this one, but the core could
 	// not even read it.
-	c.Token = strings.ToValidUTF8(c.Token, "\ufffd")
-	return c
+	return strings.ToValidUTF8(given, "\ufffd")
 }
 
 // admitted asks the core about the token alone, for what needs no other call.

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	nethttp "net/http"
 	"time"
 
@@ -56,7 +57,22 @@ func (c *call) publish(s packet.Send, auth string) {
 		Desp:        s.Desp,
 		Extra:       s.Extra,
 		Wait:        c.waitTime(),
+
+		IdempotencyKey: cmp.Or(s.IdempotencyKey, c.r.Header.Get("Idempotency-Key")),
 	})
+	c.reply(published, err)
+}
+
+// status answers with what became of a message until now, whatever the channel's
+// settings are. Who asks shows the token, or its session, in the same place.
+func (c *call) status(mid int64) {
+	given := bearer(c.r)
+	published, err := c.host.Status(c.r.Context(), sdk.Credentials{Token: given, Auth: given, Remote: c.credentials.Remote}, mid)
+	c.reply(published, err)
+}
+
+// reply answers with statuses.
+func (c *call) reply(published sdk.Published, err error) {
 	if err != nil {
 		c.refuse(err)
 		return

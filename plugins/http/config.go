@@ -29,6 +29,10 @@ type settings struct {
 	// MaxConnections is how many connections may be open at once; more are
 	// refused with 503.
 	MaxConnections int `json:"maxConnections"`
+	// MaxConnectionsPerAddress is how many of them one client's address may
+	// hold, or how many requests may be under way for it if it is behind a
+	// proxy; more are refused with 429. 0: as many as there are.
+	MaxConnectionsPerAddress int `json:"maxConnectionsPerAddress"`
 	// HeaderTimeout is how long a request's header may take to arrive.
 	HeaderTimeout time.Duration `json:"headerTimeout"`
 	// ReadTimeout is how long a whole request may take to arrive.
@@ -47,6 +51,8 @@ func defaults() settings {
 		HeaderTimeout:  10 * time.Second,
 		ReadTimeout:    30 * time.Second,
 		IdleTimeout:    75 * time.Second,
+
+		MaxConnectionsPerAddress: 256,
 	}
 }
 
@@ -72,6 +78,7 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 	}{
 		{"maxBody", s.MaxBody, 1024},
 		{"maxConnections", s.MaxConnections, 1},
+		{"maxConnectionsPerAddress", s.MaxConnectionsPerAddress, 0},
 		{"headerTimeout", int(s.HeaderTimeout.Milliseconds()), 100},
 		{"readTimeout", int(s.ReadTimeout.Milliseconds()), 100},
 		{"idleTimeout", int(s.IdleTimeout.Milliseconds()), 100},
@@ -88,6 +95,6 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		s.WaitTimeout = minWaitTimeout
 	}
 	s.Host = listen.Host(config, "host", s.Host)
-	p.settings, p.trusted = s, config.TrustedProxies
+	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }

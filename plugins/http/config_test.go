@@ -19,6 +19,7 @@ func TestDefaults(t *testing.T) {
 	want := settings{
 		Port: 9093, WaitTimeout: 5 * time.Second, CORS: true, MaxBody: 1 << 20, MaxConnections: 4096,
 		HeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second,
+		MaxConnectionsPerAddress: 256,
 	}
 	if p.settings != want {
 		t.Errorf("got %+v", p.settings)
@@ -39,9 +40,9 @@ func TestConfigure(t *testing.T) {
 		{`{"host":"::1"}`, true, nil, "::1"},
 		{`{"host":"localhost"}`, true, nil, "localhost"},
 		{`{"waitTimeout":499}`, false, []string{"WARNING waitTimeout: 499 ms is too short, 500 ms is used"}, ""},
-		{`{"port":65536,"maxBody":0,"maxConnections":0,"headerTimeout":99,"readTimeout":-1,"idleTimeout":0}`, false, []string{
+		{`{"port":65536,"maxBody":0,"maxConnections":0,"maxConnectionsPerAddress":-1,"headerTimeout":99,"readTimeout":-1,"idleTimeout":0}`, false, []string{
 			"ERROR port: expected a port from 0 to 65535, not 65536", "ERROR maxBody: expected at least 1024, not 0",
-			"ERROR maxConnections: expected at least 1, not 0", "ERROR headerTimeout: expected at least 100, not 99",
+			"ERROR maxConnections: expected at least 1, not 0", "ERROR maxConnectionsPerAddress: expected at least 0, not -1", "ERROR headerTimeout: expected at least 100, not 99",
 			"ERROR readTimeout: expected at least 100, not -1", "ERROR idleTimeout: expected at least 100, not 0",
 		}, ""},
 		{`{"prot":1}`, false, []string{"ERROR prot: unknown key"}, ""},

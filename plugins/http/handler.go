@@ -19,12 +19,13 @@ type handler struct {
 	wait    time.Duration
 	maxBody int
 	trusted listen.Proxies
+	crowd   *listen.Crowd
 
 	// Header values that most answers share.
 	contentType, vary []string
 }
 
-func newHandler(host sdk.Host, s settings, trusted listen.Proxies) *handler {
+func newHandler(host sdk.Host, s settings, trusted listen.Proxies, crowd *listen.Crowd) *handler {
 	return &handler{
 		host:        host,
 		verify:      s.VerifyToken,
@@ -32,6 +33,7 @@ func newHandler(host sdk.Host, s settings, trusted listen.Proxies) *handler {
 		wait:        s.WaitTimeout,
 		maxBody:     s.MaxBody,
 		trusted:     trusted,
+		crowd:       crowd,
 		contentType: []string{contentType},
 		vary:        []string{"Origin"},
 	}
@@ -52,6 +54,13 @@ func (h *handler) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 		return
 	}
 	c := &call{handler: h, w: w, r: r, credentials: h.credentials(r)}
+	leave, ok := h.crowd.EnterRequest(r, c.credentials.Remote)
+	if !ok {
+		header["Connection"] = []string{"close"} // its body is not waited for
+		c.answer(nethttp.StatusTooManyRequests, packet.AppendInfo(nil, listen.CrowdedInfo(h.host.Channel()+maxPerAddress)))
+		return
+	}
+	defer leave()
 	switch r.Method {
 	case nethttp.MethodGet:
 		c.get()
@@ -90,6 +99,14 @@ type call struct {
 
 // get sends what the path and the query say.
 func (c *call) get() {
+	if mid, ok, err := parseStatus(c.r.RequestURI); ok {
+		if err != nil {
+			c.fail(nethttp.StatusBadRequest, err.Error())
+			return
+		}
+		c.status(mid)
+		return
+	}
 	target, ok, err := parseTarget(c.r.RequestURI)
 	if err == nil && !ok {
 		c.fail(nethttp.StatusNotFound, notFound)
@@ -110,7 +127,7 @@ func (c *call) get() {
 	c.publish(target.complete(s), "")
 }
 
-const notFound = "no such path: expected /NAME.send or /GROUP.group"
+const notFound = "no such path: expected /NAME.send, /GROUP.group or /MID.status"
 
 // post reads the body: a packet, or the flat form of a send. The query counts
 // only if there is no body.

@@ -28,6 +28,7 @@ import (
 func New() sdk.Plugin { return &plugin{settings: defaults()} }
 
 type plugin struct {
+	channel  string // the operator's name for it
 	settings settings
 	trusted  listen.Proxies
 
@@ -55,14 +56,16 @@ func (p *plugin) Describe() sdk.Manifest {
 // Start opens the listener and returns its address.
 func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 	s := p.settings
+	crowd := listen.NewCrowd(s.MaxConnectionsPerAddress, p.trusted)
 	listener, err := listen.TCP(ctx, listen.Options{
-		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(),
+		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(p.channel + ".maxConnections"),
+		Crowd: crowd, Crowded: listen.CrowdedHTTP(p.channel + maxPerAddress),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
 	p.server = &nethttp.Server{
-		Handler:           newHandler(host, s, p.trusted),
+		Handler:           newHandler(host, s, p.trusted, crowd),
 		ReadHeaderTimeout: s.HeaderTimeout,
 		ReadTimeout:       s.ReadTimeout,
 		// From the end of the header: the body, the wait, the answer.
@@ -100,6 +103,9 @@ const (
 	// contentType is that of every answer.
 	contentType    = "application/json; charset=utf-8"
 	maxHeaderBytes = 64 << 10
+	// maxPerAddress, after the channel's name, is what senders read of that
+	// limit.
+	maxPerAddress = ".maxConnectionsPerAddress"
 	// answerTime is how long a sender may take to read its answer.
 	answerTime = 10 * time.Second
 )

@@ -58,7 +58,7 @@ func TestConnectionsBeyondTheLimitAreRefused(t *testing.T) {
 	}
 	readAnswer(t, reader, false)
 	_, second := dial(t, core)
-	if got := readAnswer(t, second, false); got.status != 503 || got.body != info("too many connections") {
+	if got := readAnswer(t, second, false); got.status != 503 || got.body != info("http.maxConnections: too many connections") {
 		t.Errorf("got %+v", got)
 	}
 	conn.Close()

@@ -92,8 +92,8 @@ func TestBadRequests(t *testing.T) {
 		{"DELETE", request("DELETE", "/phone.send", ""), 405, info("use GET or POST"), nil},
 		{"text", request("POST", "/phone.send", "hello", "content-type: text/plain"), 415, info("expected content-type application/json or application/x-www-form-urlencoded"), nil},
 		{"no type", request("POST", "/phone.send", "text=a"), 415, info("expected content-type application/json or application/x-www-form-urlencoded"), nil},
-		{"a large body", postJSON("/phone.send", `{"text":"`+strings.Repeat("x", 2048)+`"}`), 413, info("the body is larger than 2048 bytes"), nil},
-		{"a large chunked body", "POST /phone.send HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n" + asJSON + "\r\n\r\n801\r\n" + strings.Repeat("x", 2049) + "\r\n0\r\n\r\n", 413, info("the body is larger than 2048 bytes"), nil},
+		{"a large body", postJSON("/phone.send", `{"text":"`+strings.Repeat("x", 2048)+`"}`), 413, info("http.maxBody: the body is larger than 2048 bytes"), nil},
+		{"a large chunked body", "POST /phone.send HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n" + asJSON + "\r\n\r\n801\r\n" + strings.Repeat("x", 2049) + "\r\n0\r\n\r\n", 413, info("http.maxBody: the body is larger than 2048 bytes"), nil},
 
 		{"no JSON", postJSON("/phone.send", `{"text":`), 400, info("not JSON: it ends too early"), nil},
 		{"an empty body", request("POST", "/phone.send", "", asJSON), 400, info("not JSON: it ends too early"), nil},

@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -38,4 +39,17 @@ func parseTarget(uri string) (t target, ok bool, err error) {
 		err = packet.CheckName("path", t.name)
 	}
 	return t, ok, err
+}
+
+// parseStatus reads the last segment of a path that asks for a message's status.
+func parseStatus(uri string) (mid int64, ok bool, err error) {
+	path, _, _ := strings.Cut(uri, "?")
+	digits, ok := strings.CutSuffix(path[strings.LastIndexByte(path, '/')+1:], ".status")
+	if !ok {
+		return 0, false, nil
+	}
+	if mid, err = strconv.ParseInt(digits, 10, 64); err != nil || mid <= 0 {
+		return 0, true, errors.New("path: expected /MID.status with the mid of a message")
+	}
+	return mid, true, nil
 }

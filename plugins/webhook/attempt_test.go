@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mpush/sdk"
 	"mpush/sdk/pluginpb"
 	"mpush/sdk/plugintest"
 )
@@ -269,5 +271,30 @@ func TestARequestOnAConnectionThatWasClosedIsMadeAnewAtOnce(t *testing.T) {
 		if got := b.expect(t, acked); got != "" {
 			t.Errorf("%s: %s", method, got)
 		}
+	}
+}
+
+// late is a context that ends without telling anybody until it is asked.
+type late struct {
+	context.Context
+	over *atomic.Bool
+}
+
+func (l late) Err() error {
+	if l.over.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// The answer is there and the end comes before anybody looks: it is an ack all
+// the same, or the message would come again after a restart.
+func TestAckCountsThoughTheEndHasCome(t *testing.T) {
+	var over atomic.Bool
+	e := listen(t, func(http.ResponseWriter, *http.Request) { over.Store(true) })
+	b := start(t, clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
+	d := &sdk.Delivery{Message: &sdk.Message{MID: 1}, Receiver: "wh1", Interval: plugintest.Patience}
+	if err := b.plugin.Deliver(late{t.Context(), &over}, d); err != nil {
+		t.Errorf("outcome %v, want an ack", err)
 	}
 }

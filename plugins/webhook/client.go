@@ -40,10 +40,7 @@ func (p *plugin) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	defer cancel()
 	answer, redirects, err := c.send(attempt, c.form(d.Message, p.now()))
 	switch {
-	case ctx.Err() != nil: // taken back, or the end
-		if err == nil {
-			_ = answer.Body.Close()
-		}
+	case err != nil && ctx.Err() != nil: // taken back, or the end
 		return sdk.Retry(ctx.Err())
 	case err != nil && attempt.Err() != nil:
 		return sdk.Retry(p.noteFailure(c, d, fmt.Sprintf("no answer within %v", limit)))
@@ -86,6 +83,14 @@ func (p *plugin) noteSuccess(c *client, d *sdk.Delivery) {
 		slog.Info("deliveries succeed again", "channel", p.host.Channel(), "receiver", c.name, "mid", d.Message.MID,
 			"attempt", d.Attempt, "failedFor", p.now().Sub(since).Round(time.Millisecond).String())
 	}
+}
+
+// reason tells why a request got no answer, in words that are fit for a log.
+func reason(err error) string {
+	if own, ok := errors.AsType[*refusal](err); ok {
+		return own.text
+	}
+	return dial.Reason(err)
 }
 
 func statusText(code int) string {

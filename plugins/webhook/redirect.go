@@ -49,6 +49,11 @@ func (c *client) send(ctx context.Context, f form) (answer *http.Response, redir
 	}
 }
 
+// refusal is a failure in words of ours, which may be logged.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
 // follow returns where answer redirects to, nil if it is final.
 func follow(method string, at *url.URL, answer *http.Response) (*url.URL, error) {
 	code := answer.StatusCode

@@ -8,7 +8,6 @@
 //   - client.go: one attempt, from the delivery to what became of it
 //   - form.go, sign.go: the request
 //   - redirect.go: where else the request may go, and with what
-//   - reason.go: why an attempt failed, in words that are fit for a log
 //   - health.go: which clients fail, and since when
 //   - disabled.go: clients that answered 410
 package webhook

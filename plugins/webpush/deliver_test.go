@@ -55,7 +55,7 @@ func TestAnswersDecideTheOutcome(t *testing.T) {
 		{fakepush.Answer{Status: 400}, retry, 0, "status 400"},
 		{fakepush.Answer{Status: 403, Body: `{"reason":"BadJwtToken"}`}, retry, 0, "status 403: reason BadJwtToken"},
 		{fakepush.Answer{Status: 205}, retry, 0, "status 205"},
-		{fakepush.Answer{Reset: true}, retry, 0, "EOF"},
+		{fakepush.Answer{Reset: true}, retry, 0, "connection closed before an answer"},
 	} {
 		c := start(t, "")
 		c.subscribe("phone").Script(row.answer)

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	webpushgo "github.com/SherClockHolmes/webpush-go"
+
+	"mpush/sdk/dial"
 )
 
 // answer is what a push service said.
@@ -21,7 +24,10 @@ type answer struct {
 }
 
 const (
+	// maxAnswerBytes is how much of an answer's body is read, and bodyTime how
+	// long that may take.
 	maxAnswerBytes = 64 << 10
+	bodyTime       = time.Second
 	maxReasonBytes = 160
 	// maxWordBytes: what is longer than a word may be a token.
 	maxWordBytes = 24
@@ -34,6 +40,8 @@ func (p *plugin) post(ctx context.Context, s *webpushgo.Subscription, u *url.URL
 	if p.door.isAllowed(u) {
 		client = p.open
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	response, err := webpushgo.SendNotificationWithContext(ctx, payload, s, &webpushgo.Options{
 		HTTPClient:      client,
 		RecordSize:      uint32(record),
@@ -48,12 +56,12 @@ func (p *plugin) post(ctx context.Context, s *webpushgo.Subscription, u *url.URL
 		if ctx.Err() == context.DeadlineExceeded {
 			return answer{}, errors.New("no answer in time")
 		}
-		if inner, ok := errors.AsType[*url.Error](err); ok {
-			err = inner.Err // its text has the url
-		}
-		return answer{}, err
+		return answer{}, errors.New(dial.Reason(err))
 	}
 	defer response.Body.Close()
+	// The head of the answer says what became of the message: a body that goes on
+	// holds nothing up.
+	defer time.AfterFunc(bodyTime, cancel).Stop()
 	// What is read to its end lets the connection be used again.
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	return answer{response.StatusCode, response.Header, reason(body, u)}, nil

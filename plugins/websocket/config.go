@@ -34,6 +34,9 @@ type settings struct {
 	// MaxConnections is how many sockets may be open at once; more are refused
 	// with 503.
 	MaxConnections int `json:"maxConnections"`
+	// MaxConnectionsPerAddress is how many of them one client's address may
+	// hold; more are refused with 429. 0: as many as there are.
+	MaxConnectionsPerAddress int `json:"maxConnectionsPerAddress"`
 	// PingInterval is after how much silence a client is pinged, at least 1 s.
 	PingInterval time.Duration `json:"pingInterval"`
 	// IdleTimeout is after how much silence a client counts as dead, at least
@@ -52,6 +55,8 @@ func defaults() settings {
 		MaxConnections: 16384,
 		PingInterval:   45 * time.Second,
 		IdleTimeout:    150 * time.Second,
+
+		MaxConnectionsPerAddress: 512,
 	}
 }
 
@@ -70,6 +75,9 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 	}
 	if s.MaxConnections < 1 {
 		faults = append(faults, sdk.Invalid("maxConnections", "expected at least 1, not %d", s.MaxConnections))
+	}
+	if s.MaxConnectionsPerAddress < 0 {
+		faults = append(faults, sdk.Invalid("maxConnectionsPerAddress", "expected at least 0, not %d", s.MaxConnectionsPerAddress))
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
@@ -95,6 +103,6 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		doors = append(doors, listen.OpenDoor{Why: "verifyToken is false", Mend: "set it to true"})
 	}
 	s.Host = listen.Host(config, "host", s.Host, doors...)
-	p.settings, p.trusted = s, config.TrustedProxies
+	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }

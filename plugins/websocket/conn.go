@@ -30,6 +30,7 @@ type conn struct {
 	ws     *websocket.Conn
 	out    *transport
 	remote string // the client's address without port
+	leave  func() // makes room for another of its address
 
 	seen   atomic.Int64 // when the client was last heard of, Unix nanoseconds
 	pinged time.Time    // belongs to the sweep
@@ -53,9 +54,9 @@ type conn struct {
 	leaving bool
 }
 
-func newConn(h *hub, ws *websocket.Conn, remote string) *conn {
+func newConn(h *hub, ws *websocket.Conn, remote string, leave func()) *conn {
 	now := time.Now()
-	c := &conn{hub: h, ws: ws, out: ws.NetConn().(*transport), remote: remote, since: now}
+	c := &conn{hub: h, ws: ws, out: ws.NetConn().(*transport), remote: remote, leave: leave, since: now}
 	c.seen.Store(now.UnixNano())
 	ws.SetReadLimit(int64(h.settings.MaxFrame))
 	ws.SetPongHandler(func(string) error {
@@ -74,6 +75,7 @@ func newConn(h *hub, ws *websocket.Conn, remote string) *conn {
 // run reads until the socket ends, and ends what is attached on it.
 func (c *conn) run() {
 	defer c.hub.remove(c)
+	defer c.leave()
 	defer c.out.Close()
 	for {
 		_, reader, err := c.ws.NextReader()
@@ -87,7 +89,7 @@ func (c *conn) run() {
 		if errors.Is(err, websocket.ErrReadLimit) {
 			// The library says so itself, but not of lengths beyond 63 bits. A
 			// second close frame is not sent.
-			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseMessageTooBig, ""), time.Time{})
+			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseMessageTooBig, c.hub.settings.tooBig(c.hub.host.Channel())), time.Time{})
 		}
 		if _, left := errors.AsType[*websocket.CloseError](err); !left {
 			// It may be a fault of which the client has been told: let it read

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 
@@ -15,13 +16,15 @@ import (
 type handshake struct {
 	hub      *hub
 	trusted  listen.Proxies
+	crowd    *listen.Crowd
 	upgrader websocket.Upgrader
 }
 
-func newHandshake(hub *hub, trusted listen.Proxies) *handshake {
+func newHandshake(hub *hub, trusted listen.Proxies, crowd *listen.Crowd) *handshake {
 	return &handshake{
 		hub:     hub,
 		trusted: trusted,
+		crowd:   crowd,
 		upgrader: websocket.Upgrader{
 			// Most frames of clients are acks.
 			ReadBufferSize:  512,
@@ -43,12 +46,20 @@ func newHandshake(hub *hub, trusted listen.Proxies) *handshake {
 
 // ServeHTTP upgrades a request, whatever its path.
 func (h *handshake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	client := h.trusted.Client(r)
+	leave, ok := h.crowd.EnterRequest(r, client)
+	if !ok {
+		h.upgrader.Error(w, r, http.StatusTooManyRequests, errors.New(listen.CrowdedInfo(h.hub.host.Channel()+maxPerAddress)))
+		return
+	}
 	ws, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
+		leave()
 		return // the client has been told
 	}
-	c := newConn(h.hub, ws, h.trusted.Client(r))
+	c := newConn(h.hub, ws, client, leave)
 	if !h.hub.add(c) {
+		leave()
 		c.close(codeGoingAway, "the server stops")
 	}
 }

@@ -23,6 +23,7 @@ func TestDefaults(t *testing.T) {
 	want := settings{
 		Port: 9094, VerifyToken: true, AuthTimeout: 30 * time.Second, RetryTimeout: 3 * time.Second, WaitTimeout: 5 * time.Second,
 		MaxFrame: 1114112, MaxConnections: 16384, PingInterval: 45 * time.Second, IdleTimeout: 150 * time.Second,
+		MaxConnectionsPerAddress: 512,
 	}
 	if p.settings != want {
 		t.Errorf("got %+v", p.settings)
@@ -48,9 +49,9 @@ func TestConfigure(t *testing.T) {
 			"WARNING waitTimeout: 499 ms is too short, 500 ms is used", "WARNING pingInterval: 1 ms is too short, 1000 ms is used",
 			"WARNING idleTimeout: 1000 ms is too short, 120000 ms is used",
 		}, ""},
-		{`{"port":-1,"maxFrame":5,"maxConnections":0}`, false, []string{
+		{`{"port":-1,"maxFrame":5,"maxConnections":0,"maxConnectionsPerAddress":-1}`, false, []string{
 			"ERROR port: expected a port from 0 to 65535, not -1", "ERROR maxFrame: expected at least 1024, not 5",
-			"ERROR maxConnections: expected at least 1, not 0",
+			"ERROR maxConnections: expected at least 1, not 0", "ERROR maxConnectionsPerAddress: expected at least 0, not -1",
 		}, ""},
 	} {
 		p := New().(*plugin)

@@ -13,11 +13,13 @@ import (
 type listener struct {
 	net.Listener
 	attempts *sync.Pool
+	tooBig   []byte
 }
 
-func newListener(ctx context.Context, s settings) (*listener, error) {
+func newListener(ctx context.Context, channel string, s settings, crowd *listen.Crowd) (*listener, error) {
 	inner, err := listen.TCP(ctx, listen.Options{
-		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(),
+		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(channel + ".maxConnections"),
+		Crowd: crowd, Crowded: listen.CrowdedHTTP(channel + maxPerAddress),
 		// The channel's own pings find dead peers; TCP's would wake phones
 		// every 15 s besides.
 		KeepAlive: -1,
@@ -25,7 +27,7 @@ func newListener(ctx context.Context, s settings) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("websocket: %w", err)
 	}
-	return &listener{Listener: inner, attempts: newAttempts()}, nil
+	return &listener{Listener: inner, attempts: newAttempts(), tooBig: tooBigFrame(s.tooBig(channel))}, nil
 }
 
 // Accept returns the next connection.
@@ -34,5 +36,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTransport(conn, l.attempts), nil
+	made := newTransport(conn, l.attempts)
+	made.tooBig = l.tooBig
+	return made, nil
+}
+
+// maxPerAddress, after the channel's name, is what clients read of that limit.
+const maxPerAddress = ".maxConnectionsPerAddress"
+
+// tooBig is why a frame that is larger than MaxFrame closes its socket.
+func (s *settings) tooBig(channel string) string {
+	return fmt.Sprintf("%s.maxFrame: the frame is larger than %d bytes", channel, s.MaxFrame)
 }

@@ -189,7 +189,10 @@ func TestFrameOverTheLimitIsClosedWith1009(t *testing.T) {
 	c := attached(t, core, "phone")
 	// The server may close while this is still being written.
 	_ = c.ws.WriteMessage(websocket.TextMessage, make([]byte, 1<<20))
-	c.expectClose(websocket.CloseMessageTooBig)
+	const reason = "websocket.maxFrame: the frame is larger than 2048 bytes"
+	if got := c.expectClose(websocket.CloseMessageTooBig); got != reason {
+		t.Errorf("told %q", got)
+	}
 	plugintest.Next[*pluginpb.PluginEnvelope_Detach](core)
 
 	for _, length := range []string{"\x7f\xff\xff\xff\xff\xff\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\xff"} {
@@ -197,7 +200,9 @@ func TestFrameOverTheLimitIsClosedWith1009(t *testing.T) {
 		if _, err := announced.ws.NetConn().Write([]byte("\x81\xff" + length + "\x00\x00\x00\x00")); err != nil {
 			t.Fatal(err)
 		}
-		announced.expectClose(websocket.CloseMessageTooBig)
+		if got := announced.expectClose(websocket.CloseMessageTooBig); got != reason {
+			t.Errorf("told %q", got)
+		}
 	}
 }
 

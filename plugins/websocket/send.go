@@ -32,6 +32,8 @@ func (c *conn) send(data []byte) {
 		Desp:     s.Desp,
 		Extra:    bytes.Clone(s.Extra),
 		Wait:     c.hub.settings.WaitTimeout,
+
+		IdempotencyKey: s.IdempotencyKey,
 	}
 	if s.SendType == packet.Group {
 		p.SendType = sdk.Group

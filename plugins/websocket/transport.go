@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"sync"
@@ -30,6 +31,7 @@ type transport struct {
 	net.Conn
 	raw      syscall.RawConn
 	attempts *sync.Pool // of *attempt
+	tooBig   []byte     // written in the place of bareTooBig; nil: nothing is
 
 	mu       sync.Mutex
 	backlog  []byte // not yet given to the drain goroutine
@@ -47,8 +49,25 @@ func newTransport(conn net.Conn, attempts *sync.Pool) *transport {
 	return t
 }
 
+// bareTooBig is the close frame with which the library itself refuses a frame
+// that is too large, without a word on why: FIN and opcode 8, two bytes, 1009.
+var bareTooBig = []byte{0x88, 2, 1009 >> 8, 1009 & 0xff}
+
+// tooBigFrame is the close frame that gives a reason of at most 123 bytes.
+func tooBigFrame(reason string) []byte {
+	return append([]byte{0x88, byte(2 + len(reason)), 1009 >> 8, 1009 & 0xff}, reason...)
+}
+
 // Write writes or keeps all of b, or fails for good.
 func (t *transport) Write(b []byte) (int, error) {
+	if t.tooBig != nil && bytes.Equal(b, bareTooBig) {
+		_, err := t.write(t.tooBig)
+		return len(b), err
+	}
+	return t.write(b)
+}
+
+func (t *transport) write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err != nil {

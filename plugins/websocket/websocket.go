@@ -31,6 +31,7 @@ import (
 func New() sdk.Plugin { return &plugin{settings: defaults()} }
 
 type plugin struct {
+	channel  string // the operator's name for it
 	settings settings
 	trusted  listen.Proxies
 
@@ -59,14 +60,15 @@ func (p *plugin) Describe() sdk.Manifest {
 
 // Start opens the listener and returns its address.
 func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
-	listener, err := newListener(ctx, p.settings)
+	crowd := listen.NewCrowd(p.settings.MaxConnectionsPerAddress, p.trusted)
+	listener, err := newListener(ctx, p.channel, p.settings, crowd)
 	if err != nil {
 		return nil, err
 	}
 	p.hub = newHub(ctx, host, p.settings)
 	p.hub.wg.Go(p.hub.sweepUntilClosed)
 	p.server = &http.Server{
-		Handler:           newHandshake(p.hub, p.trusted),
+		Handler:           newHandshake(p.hub, p.trusted, crowd),
 		ReadHeaderTimeout: handshakeTime,
 		ReadTimeout:       handshakeTime,
 		IdleTimeout:       handshakeTime,

@@ -7,6 +7,7 @@
 //   - [Transport] makes the connections
 //   - [Public] and [PublicOnly] keep a url that a stranger chose out of the
 //     operator's own network
+//   - [Reason] is why a call failed, in words that are fit for a log
 //   - [RetryAfter] is when a server wants to be asked again
 //
 // All functions are safe to call from any goroutine.

@@ -5,6 +5,7 @@
 //
 //   - [Host] applies the rule for an address that the operator left open
 //   - [TCP] listens, and refuses connections beyond a limit
+//   - [Crowd] counts what each client's address has open
 //   - [Proxies] finds a client's address behind trusted reverse proxies
 //
 // All functions are safe to call from any goroutine.

@@ -38,7 +38,10 @@ func (ps Proxies) trust(address string) bool {
 	if err != nil {
 		return false
 	}
-	addr = addr.Unmap().WithZone("")
+	return ps.contain(addr.Unmap().WithZone(""))
+}
+
+func (ps Proxies) contain(addr netip.Addr) bool {
 	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 

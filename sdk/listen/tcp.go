@@ -20,6 +20,10 @@ type Options struct {
 	// Refusal is written to a connection beyond that before it is closed: a few
 	// hundred bytes in the channel's own protocol. Nil says nothing.
 	Refusal []byte
+	// Crowd counts each connection for the address that it comes from. Nil does
+	// not. Crowded is the Refusal of those that are too many for it.
+	Crowd   *Crowd
+	Crowded []byte
 	// KeepAlive is the period of TCP's probes on idle connections: 0 is Go's
 	// default, negative turns them off.
 	KeepAlive time.Duration
@@ -43,15 +47,27 @@ func TCP(ctx context.Context, o Options) (net.Listener, error) {
 	return &listener{
 		TCPListener: inner.(*net.TCPListener),
 		slots:       make(chan struct{}, o.MaxConnections),
-		refusal:     o.Refusal,
+		options:     o,
 	}, nil
 }
 
 // TooManyHTTP is the Refusal of channels that speak HTTP: status 503 and an INFO
-// packet.
-func TooManyHTTP() []byte {
-	info := packet.AppendInfo(nil, "too many connections")
-	return append([]byte("HTTP/1.1 503 Service Unavailable\r\n"+
+// packet. limit is the key of the setting that says how many may be open.
+func TooManyHTTP(limit string) []byte {
+	return refusalHTTP("503 Service Unavailable", limit+": too many connections")
+}
+
+// CrowdedHTTP is likewise Crowded: status 429.
+func CrowdedHTTP(limit string) []byte {
+	return refusalHTTP("429 Too Many Requests", CrowdedInfo(limit))
+}
+
+// CrowdedInfo is what a client reads whose address has too much open.
+func CrowdedInfo(limit string) string { return limit + ": too many connections from this address" }
+
+func refusalHTTP(status, text string) []byte {
+	info := packet.AppendInfo(nil, text)
+	return append([]byte("HTTP/1.1 "+status+"\r\n"+
 		"Content-Type: application/json; charset=utf-8\r\n"+
 		"Content-Length: "+strconv.Itoa(len(info))+"\r\n"+
 		"Connection: close\r\n\r\n"), info...)
@@ -60,7 +76,7 @@ func TooManyHTTP() []byte {
 type listener struct {
 	*net.TCPListener
 	slots   chan struct{} // holds one for each open connection
-	refusal []byte
+	options Options
 }
 
 // Accept returns the next connection within the limit.
@@ -70,20 +86,38 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		leave, ok := l.options.Crowd.enter(peer(accepted))
+		if !ok {
+			refuse(accepted, l.options.Crowded)
+			continue
+		}
 		select {
 		case l.slots <- struct{}{}:
-			return &conn{TCPConn: accepted, release: sync.OnceFunc(func() { <-l.slots })}, nil
+			return &conn{TCPConn: accepted, release: sync.OnceFunc(func() {
+				leave()
+				<-l.slots
+			})}, nil
 		default:
-			l.refuse(accepted)
+			leave()
+			refuse(accepted, l.options.Refusal)
 		}
 	}
 }
 
+// peer is the address that a connection comes from, the zero one if it has none
+// any more.
+func peer(accepted *net.TCPConn) netip.Addr {
+	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr()
+	}
+	return netip.Addr{}
+}
+
 // refuse does not block: what is written fits into the socket's empty buffer. An
 // error means that the client has left.
-func (l *listener) refuse(refused *net.TCPConn) {
+func refuse(refused *net.TCPConn, text []byte) {
 	_ = refused.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = refused.Write(l.refusal)
+	_, _ = refused.Write(text)
 	_ = refused.Close()
 }
 

@@ -63,7 +63,7 @@ func dial(t *testing.T, address string) net.Conn {
 }
 
 func TestConnectionsBeyondTheLimitAreToldSo(t *testing.T) {
-	address, accepted := listener(t, listen.Options{MaxConnections: 2, Refusal: listen.TooManyHTTP()})
+	address, accepted := listener(t, listen.Options{MaxConnections: 2, Refusal: listen.TooManyHTTP("x.maxConnections")})
 	dial(t, address)
 	dial(t, address)
 	first, second := <-accepted, <-accepted
@@ -75,7 +75,7 @@ func TestConnectionsBeyondTheLimitAreToldSo(t *testing.T) {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != 503 || string(body) != `{"cmd":"INFO","data":"too many connections"}` || !response.Close {
+	if err != nil || response.StatusCode != 503 || string(body) != `{"cmd":"INFO","data":"x.maxConnections: too many connections"}` || !response.Close {
 		t.Errorf("got %d %s, %v", response.StatusCode, body, err)
 	}
 

@@ -121,14 +121,15 @@ func TestParseLogin(t *testing.T) {
 
 func TestParseSend(t *testing.T) {
 	for in, want := range map[string]Send{
-		`{"sendType":"personal","target":"phone","message":{"text":"a","desp":"b","extra":{"n": 9007199254740993}}}`:         {Personal, "phone", "a", "b", []byte(`{"n": 9007199254740993}`)},
-		`{"sendType":"group","target":"g","message":{}}`:                                                                     {Group, "g", "", "", nil},
-		`{"sendType":"personal","target":5,"message":{"text":1.50,"desp":false}}`:                                            {Personal, "5", "1.50", "false", nil},
-		`{"sendType":"personal","target":"p","message":{"text":null,"desp":null,"extra":null}}`:                              {Personal, "p", "", "", nil},
-		`{"sendType":"personal","target":"p","message":{"extra":[1]}}`:                                                       {Personal, "p", "", "", nil},
-		`{"sendType":"personal","target":"p","message":{"extra":"x"}}`:                                                       {Personal, "p", "", "", nil},
-		`{"sendType":"personal","target":"p","message":{"text":"\ud83d\ude00\ud800x\udc00\u0000"}}`:                          {Personal, "p", "\U0001F600\ufffdx\ufffd\x00", "", nil},
-		`{"sendType":"group","sendType":"personal","target":"a","target":"p","message":5,"message":{"text":"1","text":"2"}}`: {Personal, "p", "2", "", nil},
+		`{"sendType":"personal","target":"phone","message":{"text":"a","desp":"b","extra":{"n": 9007199254740993}}}`:         {Personal, "phone", "a", "b", []byte(`{"n": 9007199254740993}`), ""},
+		`{"sendType":"group","target":"g","message":{}}`:                                                                     {Group, "g", "", "", nil, ""},
+		`{"sendType":"personal","target":5,"message":{"text":1.50,"desp":false}}`:                                            {Personal, "5", "1.50", "false", nil, ""},
+		`{"sendType":"personal","target":"p","message":{"text":null,"desp":null,"extra":null}}`:                              {Personal, "p", "", "", nil, ""},
+		`{"sendType":"personal","target":"p","message":{"extra":[1]}}`:                                                       {Personal, "p", "", "", nil, ""},
+		`{"sendType":"personal","target":"p","message":{"extra":"x"}}`:                                                       {Personal, "p", "", "", nil, ""},
+		`{"sendType":"personal","target":"p","message":{"text":"\ud83d\ude00\ud800x\udc00\u0000"}}`:                          {Personal, "p", "\U0001F600\ufffdx\ufffd\x00", "", nil, ""},
+		`{"sendType":"group","sendType":"personal","target":"a","target":"p","message":5,"message":{"text":"1","text":"2"}}`: {Personal, "p", "2", "", nil, ""},
+		`{"sendType":"personal","target":"p","idempotencyKey":7,"message":{"text":"a"}}`:                                     {Personal, "p", "a", "", nil, "7"},
 	} {
 		if got, err := ParseSend([]byte(in)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v %v", in, got, err)

@@ -13,6 +13,8 @@ type Send struct {
 	Text     string
 	Desp     string
 	Extra    []byte // a JSON object as it was sent; empty stands for {}
+	// IdempotencyKey is the sender's own name for the message, "" for none.
+	IdempotencyKey string
 }
 
 // ParseSend reads the data of a MESSAGE packet from a sender. Extra is a part
@@ -22,9 +24,11 @@ func ParseSend(data []byte) (Send, error) {
 	if !ok {
 		return Send{}, errNoObject
 	}
-	var sendType, target, message gjson.Result
-	o.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
+	var sendType, target, message, key gjson.Result
+	o.ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "idempotencyKey":
+			key = value
 		case "sendType":
 			sendType = value
 		case "target":
@@ -46,6 +50,9 @@ func ParseSend(data []byte) (Send, error) {
 		return Send{}, err
 	}
 	if err = CheckName("data.target", s.Target); err != nil {
+		return Send{}, err
+	}
+	if s.IdempotencyKey, err = text("data.idempotencyKey", key); err != nil {
 		return Send{}, err
 	}
 	if !message.IsObject() {

@@ -213,6 +213,7 @@ const (
 	ErrorCode_ERROR_CODE_LIMIT           ErrorCode = 6 // A limit; the message names it.
 	ErrorCode_ERROR_CODE_UNAVAILABLE     ErrorCode = 7 // For now: starting, stopping, disk full.
 	ErrorCode_ERROR_CODE_TOO_LARGE       ErrorCode = 8 // Over the message or frame limit.
+	ErrorCode_ERROR_CODE_NOT_FOUND       ErrorCode = 9 // No such message, or not the caller's.
 )
 
 // Enum value maps for ErrorCode.
@@ -227,6 +228,7 @@ var (
 		6: "ERROR_CODE_LIMIT",
 		7: "ERROR_CODE_UNAVAILABLE",
 		8: "ERROR_CODE_TOO_LARGE",
+		9: "ERROR_CODE_NOT_FOUND",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":     0,
@@ -238,6 +240,7 @@ var (
 		"ERROR_CODE_LIMIT":           6,
 		"ERROR_CODE_UNAVAILABLE":     7,
 		"ERROR_CODE_TOO_LARGE":       8,
+		"ERROR_CODE_NOT_FOUND":       9,
 	}
 )
 
@@ -1265,6 +1268,7 @@ type PluginEnvelope struct {
 	//	*PluginEnvelope_StatePut
 	//	*PluginEnvelope_CheckToken
 	//	*PluginEnvelope_CommandReply
+	//	*PluginEnvelope_GetStatus
 	Body          isPluginEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1449,6 +1453,15 @@ func (x *PluginEnvelope) GetCommandReply() *CommandReply {
 	return nil
 }
 
+func (x *PluginEnvelope) GetGetStatus() *GetStatus {
+	if x != nil {
+		if x, ok := x.Body.(*PluginEnvelope_GetStatus); ok {
+			return x.GetStatus
+		}
+	}
+	return nil
+}
+
 type isPluginEnvelope_Body interface {
 	isPluginEnvelope_Body()
 }
@@ -1514,6 +1527,10 @@ type PluginEnvelope_CommandReply struct {
 	CommandReply *CommandReply `protobuf:"bytes,16,opt,name=command_reply,json=commandReply,proto3,oneof"`
 }
 
+type PluginEnvelope_GetStatus struct {
+	GetStatus *GetStatus `protobuf:"bytes,17,opt,name=get_status,json=getStatus,proto3,oneof"` // → PublishResult
+}
+
 func (*PluginEnvelope_Declare) isPluginEnvelope_Body() {}
 
 func (*PluginEnvelope_Publish) isPluginEnvelope_Body() {}
@@ -1543,6 +1560,8 @@ func (*PluginEnvelope_StatePut) isPluginEnvelope_Body() {}
 func (*PluginEnvelope_CheckToken) isPluginEnvelope_Body() {}
 
 func (*PluginEnvelope_CommandReply) isPluginEnvelope_Body() {}
+
+func (*PluginEnvelope_GetStatus) isPluginEnvelope_Body() {}
 
 // Message is what a sender sent.
 type Message struct {
@@ -2056,7 +2075,10 @@ type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Code  ErrorCode              `protobuf:"varint,1,opt,name=code,proto3,enum=mpush.plugin.v1.ErrorCode" json:"code,omitempty"`
 	// For people, without secrets.
-	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// With LIMIT: after how long the same may be asked again. 0: time alone does
+	// not help, or nobody knows.
+	RetryAfterMs  uint32 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2103,6 +2125,13 @@ func (x *Error) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *Error) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
 }
 
 // Done answers a request that yields nothing.
@@ -2242,9 +2271,14 @@ type Publish struct {
 	Desp        string                 `protobuf:"bytes,5,opt,name=desp,proto3" json:"desp,omitempty"`
 	Extra       []byte                 `protobuf:"bytes,6,opt,name=extra,proto3" json:"extra,omitempty"`
 	// How long to wait for the receivers. 0: answer as soon as it is on disk.
-	WaitMs        uint32 `protobuf:"varint,7,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WaitMs uint32 `protobuf:"varint,7,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// What the sender calls the message by, 1 to 256 bytes. Sent again within 24 h
+	// by the same sender under the same key, nothing is queued, and the answer
+	// tells what became of the first. Senders are told apart by their session's
+	// name, those without by their address. Empty: none.
+	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Publish) Reset() {
@@ -2326,6 +2360,67 @@ func (x *Publish) GetWaitMs() uint32 {
 	return 0
 }
 
+func (x *Publish) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// GetStatus asks what became of a message so far. The caller must have the
+// token, or the session of the message's sender.
+type GetStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Credentials   *Credentials           `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	Mid           int64                  `protobuf:"varint,2,opt,name=mid,proto3" json:"mid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatus) Reset() {
+	*x = GetStatus{}
+	mi := &file_plugin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatus) ProtoMessage() {}
+
+func (x *GetStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatus.ProtoReflect.Descriptor instead.
+func (*GetStatus) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetStatus) GetCredentials() *Credentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *GetStatus) GetMid() int64 {
+	if x != nil {
+		return x.Mid
+	}
+	return 0
+}
+
 type PublishResult struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	RequestId uint64                 `protobuf:"varint,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -2339,7 +2434,7 @@ type PublishResult struct {
 
 func (x *PublishResult) Reset() {
 	*x = PublishResult{}
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2446,7 @@ func (x *PublishResult) String() string {
 func (*PublishResult) ProtoMessage() {}
 
 func (x *PublishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2459,7 @@ func (x *PublishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResult.ProtoReflect.Descriptor instead.
 func (*PublishResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{26}
+	return file_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PublishResult) GetRequestId() uint64 {
@@ -2406,7 +2501,7 @@ type ReceiverStatus struct {
 
 func (x *ReceiverStatus) Reset() {
 	*x = ReceiverStatus{}
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2513,7 @@ func (x *ReceiverStatus) String() string {
 func (*ReceiverStatus) ProtoMessage() {}
 
 func (x *ReceiverStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2526,7 @@ func (x *ReceiverStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiverStatus.ProtoReflect.Descriptor instead.
 func (*ReceiverStatus) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{27}
+	return file_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReceiverStatus) GetReceiver() string {
@@ -2461,7 +2556,7 @@ type Authenticate struct {
 
 func (x *Authenticate) Reset() {
 	*x = Authenticate{}
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2568,7 @@ func (x *Authenticate) String() string {
 func (*Authenticate) ProtoMessage() {}
 
 func (x *Authenticate) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2581,7 @@ func (x *Authenticate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authenticate.ProtoReflect.Descriptor instead.
 func (*Authenticate) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{28}
+	return file_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Authenticate) GetCredentials() *Credentials {
@@ -2526,7 +2621,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_plugin_proto_msgTypes[29]
+	mi := &file_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2633,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[29]
+	mi := &file_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2646,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{29}
+	return file_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Attach) GetCredentials() *Credentials {
@@ -2605,7 +2700,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_plugin_proto_msgTypes[30]
+	mi := &file_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2617,7 +2712,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[30]
+	mi := &file_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2630,7 +2725,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{30}
+	return file_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SessionResult) GetRequestId() uint64 {
@@ -2679,7 +2774,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_plugin_proto_msgTypes[31]
+	mi := &file_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +2786,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[31]
+	mi := &file_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +2799,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{31}
+	return file_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Detach) GetReceiver() string {
@@ -2745,7 +2840,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_plugin_proto_msgTypes[32]
+	mi := &file_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2852,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[32]
+	mi := &file_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2865,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{32}
+	return file_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Policy) GetExclusive() bool {
@@ -2827,7 +2922,7 @@ type Declare struct {
 
 func (x *Declare) Reset() {
 	*x = Declare{}
-	mi := &file_plugin_proto_msgTypes[33]
+	mi := &file_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2934,7 @@ func (x *Declare) String() string {
 func (*Declare) ProtoMessage() {}
 
 func (x *Declare) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[33]
+	mi := &file_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +2947,7 @@ func (x *Declare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Declare.ProtoReflect.Descriptor instead.
 func (*Declare) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{33}
+	return file_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Declare) GetRoutes() []*DeclaredRoute {
@@ -2874,7 +2969,7 @@ type DeclaredRoute struct {
 
 func (x *DeclaredRoute) Reset() {
 	*x = DeclaredRoute{}
-	mi := &file_plugin_proto_msgTypes[34]
+	mi := &file_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2886,7 +2981,7 @@ func (x *DeclaredRoute) String() string {
 func (*DeclaredRoute) ProtoMessage() {}
 
 func (x *DeclaredRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[34]
+	mi := &file_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2899,7 +2994,7 @@ func (x *DeclaredRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclaredRoute.ProtoReflect.Descriptor instead.
 func (*DeclaredRoute) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{34}
+	return file_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeclaredRoute) GetReceiver() string {
@@ -2944,7 +3039,7 @@ type Register struct {
 
 func (x *Register) Reset() {
 	*x = Register{}
-	mi := &file_plugin_proto_msgTypes[35]
+	mi := &file_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3051,7 @@ func (x *Register) String() string {
 func (*Register) ProtoMessage() {}
 
 func (x *Register) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[35]
+	mi := &file_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3064,7 @@ func (x *Register) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Register.ProtoReflect.Descriptor instead.
 func (*Register) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{35}
+	return file_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Register) GetReceiver() string {
@@ -3010,7 +3105,7 @@ type Unregister struct {
 
 func (x *Unregister) Reset() {
 	*x = Unregister{}
-	mi := &file_plugin_proto_msgTypes[36]
+	mi := &file_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3022,7 +3117,7 @@ func (x *Unregister) String() string {
 func (*Unregister) ProtoMessage() {}
 
 func (x *Unregister) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[36]
+	mi := &file_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3035,7 +3130,7 @@ func (x *Unregister) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unregister.ProtoReflect.Descriptor instead.
 func (*Unregister) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{36}
+	return file_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Unregister) GetCredentials() *Credentials {
@@ -3065,7 +3160,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_plugin_proto_msgTypes[37]
+	mi := &file_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3077,7 +3172,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[37]
+	mi := &file_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3090,7 +3185,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{37}
+	return file_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Outcome) GetReceiver() string {
@@ -3160,7 +3255,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_plugin_proto_msgTypes[38]
+	mi := &file_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +3267,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[38]
+	mi := &file_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +3280,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{38}
+	return file_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Confirm) GetCredentials() *Credentials {
@@ -3229,7 +3324,7 @@ type ClientCommand struct {
 
 func (x *ClientCommand) Reset() {
 	*x = ClientCommand{}
-	mi := &file_plugin_proto_msgTypes[39]
+	mi := &file_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3241,7 +3336,7 @@ func (x *ClientCommand) String() string {
 func (*ClientCommand) ProtoMessage() {}
 
 func (x *ClientCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[39]
+	mi := &file_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3254,7 +3349,7 @@ func (x *ClientCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCommand.ProtoReflect.Descriptor instead.
 func (*ClientCommand) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{39}
+	return file_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ClientCommand) GetCredentials() *Credentials {
@@ -3290,7 +3385,7 @@ type CommandResult struct {
 
 func (x *CommandResult) Reset() {
 	*x = CommandResult{}
-	mi := &file_plugin_proto_msgTypes[40]
+	mi := &file_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3302,7 +3397,7 @@ func (x *CommandResult) String() string {
 func (*CommandResult) ProtoMessage() {}
 
 func (x *CommandResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[40]
+	mi := &file_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3315,7 +3410,7 @@ func (x *CommandResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandResult.ProtoReflect.Descriptor instead.
 func (*CommandResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{40}
+	return file_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CommandResult) GetRequestId() uint64 {
@@ -3350,7 +3445,7 @@ type Announce struct {
 
 func (x *Announce) Reset() {
 	*x = Announce{}
-	mi := &file_plugin_proto_msgTypes[41]
+	mi := &file_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3457,7 @@ func (x *Announce) String() string {
 func (*Announce) ProtoMessage() {}
 
 func (x *Announce) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[41]
+	mi := &file_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3470,7 @@ func (x *Announce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announce.ProtoReflect.Descriptor instead.
 func (*Announce) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{41}
+	return file_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Announce) GetFields() map[string][]byte {
@@ -3396,7 +3491,7 @@ type StateGet struct {
 
 func (x *StateGet) Reset() {
 	*x = StateGet{}
-	mi := &file_plugin_proto_msgTypes[42]
+	mi := &file_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3408,7 +3503,7 @@ func (x *StateGet) String() string {
 func (*StateGet) ProtoMessage() {}
 
 func (x *StateGet) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[42]
+	mi := &file_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3421,7 +3516,7 @@ func (x *StateGet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateGet.ProtoReflect.Descriptor instead.
 func (*StateGet) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{42}
+	return file_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StateGet) GetPrefix() string {
@@ -3442,7 +3537,7 @@ type StateResult struct {
 
 func (x *StateResult) Reset() {
 	*x = StateResult{}
-	mi := &file_plugin_proto_msgTypes[43]
+	mi := &file_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3549,7 @@ func (x *StateResult) String() string {
 func (*StateResult) ProtoMessage() {}
 
 func (x *StateResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[43]
+	mi := &file_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3562,7 @@ func (x *StateResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateResult.ProtoReflect.Descriptor instead.
 func (*StateResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{43}
+	return file_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StateResult) GetRequestId() uint64 {
@@ -3505,7 +3600,7 @@ type StatePut struct {
 
 func (x *StatePut) Reset() {
 	*x = StatePut{}
-	mi := &file_plugin_proto_msgTypes[44]
+	mi := &file_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3612,7 @@ func (x *StatePut) String() string {
 func (*StatePut) ProtoMessage() {}
 
 func (x *StatePut) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[44]
+	mi := &file_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3625,7 @@ func (x *StatePut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatePut.ProtoReflect.Descriptor instead.
 func (*StatePut) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{44}
+	return file_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StatePut) GetKey() string {
@@ -3558,7 +3653,7 @@ type CheckToken struct {
 
 func (x *CheckToken) Reset() {
 	*x = CheckToken{}
-	mi := &file_plugin_proto_msgTypes[45]
+	mi := &file_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3665,7 @@ func (x *CheckToken) String() string {
 func (*CheckToken) ProtoMessage() {}
 
 func (x *CheckToken) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[45]
+	mi := &file_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3678,7 @@ func (x *CheckToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckToken.ProtoReflect.Descriptor instead.
 func (*CheckToken) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{45}
+	return file_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CheckToken) GetCredentials() *Credentials {
@@ -3651,7 +3746,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05state\x18\t \x01(\v2\x1c.mpush.plugin.v1.StateResultH\x00R\x05stateB\x06\n" +
 	"\x04body\"L\n" +
 	"\vPluginFrame\x12=\n" +
-	"\tenvelopes\x18\x01 \x03(\v2\x1f.mpush.plugin.v1.PluginEnvelopeR\tenvelopes\"\xa1\a\n" +
+	"\tenvelopes\x18\x01 \x03(\v2\x1f.mpush.plugin.v1.PluginEnvelopeR\tenvelopes\"\xde\a\n" +
 	"\x0ePluginEnvelope\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x124\n" +
@@ -3673,7 +3768,9 @@ const file_plugin_proto_rawDesc = "" +
 	"\tstate_put\x18\x0e \x01(\v2\x19.mpush.plugin.v1.StatePutH\x00R\bstatePut\x12>\n" +
 	"\vcheck_token\x18\x0f \x01(\v2\x1b.mpush.plugin.v1.CheckTokenH\x00R\n" +
 	"checkToken\x12D\n" +
-	"\rcommand_reply\x18\x10 \x01(\v2\x1d.mpush.plugin.v1.CommandReplyH\x00R\fcommandReplyB\x06\n" +
+	"\rcommand_reply\x18\x10 \x01(\v2\x1d.mpush.plugin.v1.CommandReplyH\x00R\fcommandReply\x12;\n" +
+	"\n" +
+	"get_status\x18\x11 \x01(\v2\x1a.mpush.plugin.v1.GetStatusH\x00R\tgetStatusB\x06\n" +
 	"\x04body\"\xe7\x01\n" +
 	"\aMessage\x12\x10\n" +
 	"\x03mid\x18\x01 \x01(\x03R\x03mid\x126\n" +
@@ -3718,10 +3815,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\fCommandReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04info\x18\x02 \x01(\tR\x04info\x12,\n" +
-	"\x05error\x18\x03 \x01(\v2\x16.mpush.plugin.v1.ErrorR\x05error\"Q\n" +
+	"\x05error\x18\x03 \x01(\v2\x16.mpush.plugin.v1.ErrorR\x05error\"w\n" +
 	"\x05Error\x12.\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1a.mpush.plugin.v1.ErrorCodeR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"S\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12$\n" +
+	"\x0eretry_after_ms\x18\x03 \x01(\rR\fretryAfterMs\"S\n" +
 	"\x04Done\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12,\n" +
@@ -3730,7 +3828,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
 	"\x04auth\x18\x02 \x01(\tR\x04auth\x12\x18\n" +
 	"\atrusted\x18\x03 \x01(\bR\atrusted\x12\x16\n" +
-	"\x06remote\x18\x04 \x01(\tR\x06remote\"\xf0\x01\n" +
+	"\x06remote\x18\x04 \x01(\tR\x06remote\"\x99\x02\n" +
 	"\aPublish\x12>\n" +
 	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials\x126\n" +
 	"\tsend_type\x18\x02 \x01(\x0e2\x19.mpush.plugin.v1.SendTypeR\bsendType\x12\x16\n" +
@@ -3738,7 +3836,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x12\n" +
 	"\x04desp\x18\x05 \x01(\tR\x04desp\x12\x14\n" +
 	"\x05extra\x18\x06 \x01(\fR\x05extra\x12\x17\n" +
-	"\await_ms\x18\a \x01(\rR\x06waitMs\"\xab\x01\n" +
+	"\await_ms\x18\a \x01(\rR\x06waitMs\x12'\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\"]\n" +
+	"\tGetStatus\x12>\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials\x12\x10\n" +
+	"\x03mid\x18\x02 \x01(\x03R\x03mid\"\xab\x01\n" +
 	"\rPublishResult\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12,\n" +
@@ -3856,7 +3958,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\bSendType\x12\x19\n" +
 	"\x15SEND_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SEND_TYPE_PERSONAL\x10\x01\x12\x13\n" +
-	"\x0fSEND_TYPE_GROUP\x10\x02*\x81\x02\n" +
+	"\x0fSEND_TYPE_GROUP\x10\x02*\x9b\x02\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_CODE_INVALID\x10\x01\x12\x1e\n" +
@@ -3866,7 +3968,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x1aERROR_CODE_UNKNOWN_COMMAND\x10\x05\x12\x14\n" +
 	"\x10ERROR_CODE_LIMIT\x10\x06\x12\x1a\n" +
 	"\x16ERROR_CODE_UNAVAILABLE\x10\a\x12\x18\n" +
-	"\x14ERROR_CODE_TOO_LARGE\x10\b*\xaa\x01\n" +
+	"\x14ERROR_CODE_TOO_LARGE\x10\b\x12\x18\n" +
+	"\x14ERROR_CODE_NOT_FOUND\x10\t*\xaa\x01\n" +
 	"\vOutcomeKind\x12\x1c\n" +
 	"\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12OUTCOME_KIND_ACKED\x10\x01\x12\x1b\n" +
@@ -3895,7 +3998,7 @@ func file_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_plugin_proto_goTypes = []any{
 	(Right)(0),                // 0: mpush.plugin.v1.Right
 	(Severity)(0),             // 1: mpush.plugin.v1.Severity
@@ -3928,29 +4031,30 @@ var file_plugin_proto_goTypes = []any{
 	(*Done)(nil),              // 28: mpush.plugin.v1.Done
 	(*Credentials)(nil),       // 29: mpush.plugin.v1.Credentials
 	(*Publish)(nil),           // 30: mpush.plugin.v1.Publish
-	(*PublishResult)(nil),     // 31: mpush.plugin.v1.PublishResult
-	(*ReceiverStatus)(nil),    // 32: mpush.plugin.v1.ReceiverStatus
-	(*Authenticate)(nil),      // 33: mpush.plugin.v1.Authenticate
-	(*Attach)(nil),            // 34: mpush.plugin.v1.Attach
-	(*SessionResult)(nil),     // 35: mpush.plugin.v1.SessionResult
-	(*Detach)(nil),            // 36: mpush.plugin.v1.Detach
-	(*Policy)(nil),            // 37: mpush.plugin.v1.Policy
-	(*Declare)(nil),           // 38: mpush.plugin.v1.Declare
-	(*DeclaredRoute)(nil),     // 39: mpush.plugin.v1.DeclaredRoute
-	(*Register)(nil),          // 40: mpush.plugin.v1.Register
-	(*Unregister)(nil),        // 41: mpush.plugin.v1.Unregister
-	(*Outcome)(nil),           // 42: mpush.plugin.v1.Outcome
-	(*Confirm)(nil),           // 43: mpush.plugin.v1.Confirm
-	(*ClientCommand)(nil),     // 44: mpush.plugin.v1.ClientCommand
-	(*CommandResult)(nil),     // 45: mpush.plugin.v1.CommandResult
-	(*Announce)(nil),          // 46: mpush.plugin.v1.Announce
-	(*StateGet)(nil),          // 47: mpush.plugin.v1.StateGet
-	(*StateResult)(nil),       // 48: mpush.plugin.v1.StateResult
-	(*StatePut)(nil),          // 49: mpush.plugin.v1.StatePut
-	(*CheckToken)(nil),        // 50: mpush.plugin.v1.CheckToken
-	nil,                       // 51: mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	nil,                       // 52: mpush.plugin.v1.Announce.FieldsEntry
-	nil,                       // 53: mpush.plugin.v1.StateResult.EntriesEntry
+	(*GetStatus)(nil),         // 31: mpush.plugin.v1.GetStatus
+	(*PublishResult)(nil),     // 32: mpush.plugin.v1.PublishResult
+	(*ReceiverStatus)(nil),    // 33: mpush.plugin.v1.ReceiverStatus
+	(*Authenticate)(nil),      // 34: mpush.plugin.v1.Authenticate
+	(*Attach)(nil),            // 35: mpush.plugin.v1.Attach
+	(*SessionResult)(nil),     // 36: mpush.plugin.v1.SessionResult
+	(*Detach)(nil),            // 37: mpush.plugin.v1.Detach
+	(*Policy)(nil),            // 38: mpush.plugin.v1.Policy
+	(*Declare)(nil),           // 39: mpush.plugin.v1.Declare
+	(*DeclaredRoute)(nil),     // 40: mpush.plugin.v1.DeclaredRoute
+	(*Register)(nil),          // 41: mpush.plugin.v1.Register
+	(*Unregister)(nil),        // 42: mpush.plugin.v1.Unregister
+	(*Outcome)(nil),           // 43: mpush.plugin.v1.Outcome
+	(*Confirm)(nil),           // 44: mpush.plugin.v1.Confirm
+	(*ClientCommand)(nil),     // 45: mpush.plugin.v1.ClientCommand
+	(*CommandResult)(nil),     // 46: mpush.plugin.v1.CommandResult
+	(*Announce)(nil),          // 47: mpush.plugin.v1.Announce
+	(*StateGet)(nil),          // 48: mpush.plugin.v1.StateGet
+	(*StateResult)(nil),       // 49: mpush.plugin.v1.StateResult
+	(*StatePut)(nil),          // 50: mpush.plugin.v1.StatePut
+	(*CheckToken)(nil),        // 51: mpush.plugin.v1.CheckToken
+	nil,                       // 52: mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	nil,                       // 53: mpush.plugin.v1.Announce.FieldsEntry
+	nil,                       // 54: mpush.plugin.v1.StateResult.EntriesEntry
 }
 var file_plugin_proto_depIdxs = []int32{
 	0,  // 0: mpush.plugin.v1.DescribeResponse.rights:type_name -> mpush.plugin.v1.Right
@@ -3963,70 +4067,72 @@ var file_plugin_proto_depIdxs = []int32{
 	24, // 7: mpush.plugin.v1.CoreEnvelope.evict:type_name -> mpush.plugin.v1.Evict
 	25, // 8: mpush.plugin.v1.CoreEnvelope.command:type_name -> mpush.plugin.v1.ClaimedCommand
 	28, // 9: mpush.plugin.v1.CoreEnvelope.done:type_name -> mpush.plugin.v1.Done
-	31, // 10: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
-	35, // 11: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
-	45, // 12: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
-	48, // 13: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
+	32, // 10: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
+	36, // 11: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
+	46, // 12: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
+	49, // 13: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
 	19, // 14: mpush.plugin.v1.PluginFrame.envelopes:type_name -> mpush.plugin.v1.PluginEnvelope
-	38, // 15: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
+	39, // 15: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
 	30, // 16: mpush.plugin.v1.PluginEnvelope.publish:type_name -> mpush.plugin.v1.Publish
-	33, // 17: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
-	34, // 18: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
-	36, // 19: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
-	40, // 20: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
-	41, // 21: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
-	42, // 22: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
-	43, // 23: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
-	44, // 24: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
-	46, // 25: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
-	47, // 26: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
-	49, // 27: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
-	50, // 28: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
+	34, // 17: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
+	35, // 18: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
+	37, // 19: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
+	41, // 20: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
+	42, // 21: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
+	43, // 22: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
+	44, // 23: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
+	45, // 24: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
+	47, // 25: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
+	48, // 26: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
+	50, // 27: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
+	51, // 28: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
 	26, // 29: mpush.plugin.v1.PluginEnvelope.command_reply:type_name -> mpush.plugin.v1.CommandReply
-	2,  // 30: mpush.plugin.v1.Message.send_type:type_name -> mpush.plugin.v1.SendType
-	20, // 31: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
-	22, // 32: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
-	27, // 33: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
-	3,  // 34: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
-	27, // 35: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
-	29, // 36: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
-	2,  // 37: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
-	27, // 38: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
-	32, // 39: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
-	29, // 40: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 41: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
-	37, // 42: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
-	27, // 43: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
-	51, // 44: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	39, // 45: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
-	37, // 46: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
-	37, // 47: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
-	29, // 48: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
-	4,  // 49: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
-	29, // 50: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 51: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
-	27, // 52: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
-	52, // 53: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
-	27, // 54: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
-	53, // 55: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
-	29, // 56: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
-	5,  // 57: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
-	7,  // 58: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
-	16, // 59: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
-	10, // 60: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
-	12, // 61: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
-	14, // 62: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
-	6,  // 63: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
-	8,  // 64: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
-	18, // 65: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
-	11, // 66: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
-	13, // 67: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
-	15, // 68: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
-	63, // [63:69] is the sub-list for method output_type
-	57, // [57:63] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	31, // 30: mpush.plugin.v1.PluginEnvelope.get_status:type_name -> mpush.plugin.v1.GetStatus
+	2,  // 31: mpush.plugin.v1.Message.send_type:type_name -> mpush.plugin.v1.SendType
+	20, // 32: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
+	22, // 33: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
+	27, // 34: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
+	3,  // 35: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
+	27, // 36: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
+	29, // 37: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
+	2,  // 38: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
+	29, // 39: mpush.plugin.v1.GetStatus.credentials:type_name -> mpush.plugin.v1.Credentials
+	27, // 40: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
+	33, // 41: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
+	29, // 42: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
+	29, // 43: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
+	38, // 44: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
+	27, // 45: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
+	52, // 46: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	40, // 47: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
+	38, // 48: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
+	38, // 49: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
+	29, // 50: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
+	4,  // 51: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
+	29, // 52: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
+	29, // 53: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
+	27, // 54: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
+	53, // 55: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
+	27, // 56: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
+	54, // 57: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
+	29, // 58: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
+	5,  // 59: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
+	7,  // 60: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
+	16, // 61: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
+	10, // 62: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
+	12, // 63: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
+	14, // 64: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
+	6,  // 65: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
+	8,  // 66: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
+	18, // 67: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
+	11, // 68: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
+	13, // 69: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
+	15, // 70: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
+	65, // [65:71] is the sub-list for method output_type
+	59, // [59:65] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -4061,6 +4167,7 @@ func file_plugin_proto_init() {
 		(*PluginEnvelope_StatePut)(nil),
 		(*PluginEnvelope_CheckToken)(nil),
 		(*PluginEnvelope_CommandReply)(nil),
+		(*PluginEnvelope_GetStatus)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4068,7 +4175,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -102,6 +102,13 @@ func (c *Core) plain(id uint64, e *pluginpb.PluginEnvelope) []*pluginpb.CoreEnve
 			c.book.state[body.StatePut.GetKey()] = body.StatePut.GetValue()
 		}
 		return done(id, nil)
+	case *pluginpb.PluginEnvelope_GetStatus:
+		_, refused := c.check(body.GetStatus.GetCredentials())
+		result := &pluginpb.PublishResult{RequestId: id, Mid: body.GetStatus.GetMid(), Error: refused}
+		if refused == nil {
+			result.Statuses = []*pluginpb.ReceiverStatus{{Receiver: "phone", Status: "ok"}}
+		}
+		return []*pluginpb.CoreEnvelope{{Body: &pluginpb.CoreEnvelope_Published{Published: result}}}
 	case *pluginpb.PluginEnvelope_CheckToken:
 		_, refused := c.check(body.CheckToken.GetCredentials())
 		return done(id, refused)

@@ -87,6 +87,15 @@ func (c *Client) Confirm(mid string) error {
 	return c.send(websocket.TextMessage, fmt.Sprintf(`{"cmd":"MESSAGE_CALLBACK","data":{"mid":%q}}`, mid))
 }
 
+// Ask sends a frame and waits for the next that comes. Other goroutines than the
+// test's may call it.
+func (c *Client) Ask(frame string) (string, error) {
+	if err := c.send(websocket.TextMessage, frame); err != nil {
+		return "", err
+	}
+	return c.next()
+}
+
 // NextMessage is Receive for the test's own goroutine.
 func (c *Client) NextMessage(t testing.TB) Message {
 	t.Helper()

@@ -1,4 +1,4 @@
-package webhook
+package dial
 
 import (
 	"crypto/tls"
@@ -6,24 +6,22 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 )
 
-// refusal is a failure in words of ours.
-type refusal struct{ text string }
-
-func (r *refusal) Error() string { return r.text }
-
-// reason tells why a request got no answer. It holds neither urls nor what an
-// endpoint chose to say, which might be the token or the message come back.
-func reason(err error) string {
-	if own, ok := errors.AsType[*refusal](err); ok {
-		return own.text
+// Reason tells in a few words why a request got no answer; err is what an
+// http.Client or its transport returned. It holds neither urls nor what the other
+// side chose to say, which might be a token or a message come back, and which
+// might be long.
+func Reason(err error) string {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err // its own text has the url
 	}
 	operation, isOp := errors.AsType[*net.OpError](err)
 	if isOp && (operation.Op == "proxyconnect" || operation.Op == "socks connect") {
-		return "the proxy: " + reason(operation.Err)
+		return "the proxy: " + Reason(operation.Err)
 	}
 	switch {
 	case is[*net.DNSError](err):

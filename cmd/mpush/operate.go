@@ -1,0 +1,233 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mpush/core/control"
+)
+
+// operator is what the commands that talk to a running relay share.
+type operator struct {
+	settings *settings
+	json     bool
+}
+
+// command makes a command of the operator's.
+func (o *operator) command(c *cobra.Command, run func(ctx context.Context, client *control.Client, out io.Writer, args []string) error) *cobra.Command {
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON, for scripts")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := control.NewClient(o.settings.dataDir())
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return run(cmd.Context(), client, cmd.OutOrStdout(), args)
+	}
+	return c
+}
+
+// print shows a value as JSON, or as a person likes it.
+func (o *operator) print(out io.Writer, value any, table func(w *tabwriter.Writer)) error {
+	if o.json {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(value)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+func moment(t control.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// line makes text fit one line of a table.
+func line(text string) string {
+	const most = 60
+	clean := strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, text)
+	if runes := []rune(clean); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return clean
+}
+
+func parseMID(text string) (control.MID, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("%q is no mid: expected the digits of one, as in the answer to a send", text)
+	}
+	return control.MID(n), nil
+}
+
+// operatorCommands are those that talk to a running relay.
+func operatorCommands(s *settings) []*cobra.Command {
+	o := &operator{settings: s}
+	return []*cobra.Command{o.status(), o.trace(), o.dead(), o.audit(), o.backup()}
+}
+
+func (o *operator) status() *cobra.Command {
+	return o.command(&cobra.Command{
+		Use:   "status",
+		Short: "Show how a running relay and its channels are",
+		Long: `Status shows the channels' processes, how much is queued, and which receivers
+can not be reached: those are tried again with growing pauses, and nothing but
+their own queues waits for them.`,
+		Example: "  mpush status --data data",
+		Args:    cobra.NoArgs,
+	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
+		status, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return o.print(out, status, func(w *tabwriter.Writer) {
+			fmt.Fprintln(w, "CHANNEL\tSTATE\tPID\tRESTARTS\tLISTENS AT\tREMARKS")
+			for _, c := range status.Channels {
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", c.Name, c.State, c.PID, c.Restarts, cmp.Or(strings.Join(c.Endpoints, ", "), "-"), cmp.Or(line(remarks(&c)), "-"))
+			}
+			fmt.Fprintf(w, "\n%d receivers, %d routes up, %d messages queued\n", status.Receivers, status.Routes, status.Queued)
+			if len(status.Failing) > 0 {
+				fmt.Fprintln(w, "\nFAILING\tCHANNEL\tIN A ROW\tNEXT TRY\tLAST ERROR")
+				for _, f := range status.Failing {
+					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", line(f.Receiver), f.Channel, f.Failures, moment(f.Next), line(f.Error))
+				}
+			}
+		})
+	})
+}
+
+// remarks are what an operator should know of a channel.
+func remarks(c *control.Channel) string {
+	var all []string
+	for _, r := range []string{c.Misconduct, c.Unhealthy, c.Error} {
+		if r != "" {
+			all = append(all, r)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func (o *operator) trace() *cobra.Command {
+	return o.command(&cobra.Command{
+		Use:     "trace MID",
+		Short:   "Show what became of a message",
+		Example: "  mpush trace 1596543210123",
+		Args:    cobra.ExactArgs(1),
+	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
+		mid, err := parseMID(args[0])
+		if err != nil {
+			return err
+		}
+		trace, err := client.Trace(ctx, mid)
+		if err != nil {
+			return err
+		}
+		return o.print(out, trace, func(w *tabwriter.Writer) {
+			printMessage(w, &trace.Message)
+			fmt.Fprintln(w, "\nRECEIVER\tSTATUS\tTRIES\tFIRST SENT\tENDED\tREASON\tLAST ERROR")
+			for i := range trace.Deliveries {
+				d := &trace.Deliveries[i]
+				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", line(d.Receiver), d.Status, d.Tries, moment(d.SentAt), moment(d.EndedAt), cmp.Or(d.Reason, "-"), cmp.Or(line(d.Error), "-"))
+			}
+		})
+	})
+}
+
+func printMessage(w io.Writer, m *control.Message) {
+	fmt.Fprintf(w, "mid\t%d\n", m.MID)
+	fmt.Fprintf(w, "to\t%s %s\n", m.SendType, line(m.Target))
+	fmt.Fprintf(w, "from\t%s\n", strings.TrimSpace(m.FromMethod+" "+line(m.FromName)))
+	fmt.Fprintf(w, "text\t%s\n", line(m.Text))
+	fmt.Fprintf(w, "desp\t%s\n", line(m.Desp))
+	fmt.Fprintf(w, "extra\t%s\n", line(string(m.Extra)))
+	fmt.Fprintf(w, "accepted\t%s\n", moment(m.AcceptedAt))
+	fmt.Fprintf(w, "expires\t%s\n", moment(m.ExpiresAt))
+}
+
+// errUnbalanced is the exit code of an audit that does not balance.
+var errUnbalanced = errors.New("the books do not balance: please report this, with a backup")
+
+func (o *operator) audit() *cobra.Command {
+	return o.command(&cobra.Command{
+		Use:   "audit",
+		Short: "Balance the books: accepted = acked + handed off + dead + pending",
+		Long: `Audit counts, for each receiver, the places in its queue that were given out and
+what became of the messages, from what is on disk. It reads the whole history.
+The exit code is 1 if something is missing.`,
+		Example: "  mpush audit --json",
+		Args:    cobra.NoArgs,
+	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
+		audit, err := client.Audit(ctx)
+		if err != nil {
+			return err
+		}
+		err = o.print(out, audit, func(w *tabwriter.Writer) {
+			fmt.Fprintln(w, "RECEIVER\tACCEPTED\tACKED\tHANDED OFF\tDEAD\tPENDING\t")
+			row := func(name string, a *control.Account) {
+				note := ""
+				if !a.Balanced {
+					note = "DOES NOT BALANCE"
+				} else if a.Forgotten {
+					note = "forgotten"
+				}
+				fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", name, a.Accepted, a.Acked, a.HandedOff, a.Dead, a.Pending, note)
+			}
+			for i := range audit.Accounts {
+				row(line(audit.Accounts[i].Receiver), &audit.Accounts[i])
+			}
+			row("all", &audit.Total)
+		})
+		if err == nil && !audit.Balanced {
+			err = errUnbalanced
+		}
+		return err
+	})
+}
+
+func (o *operator) backup() *cobra.Command {
+	return o.command(&cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy the database of a running relay to a new file",
+		Long: `Backup writes everything that the relay has on disk, as of one moment, to a new
+file while the relay goes on. To restore it, stop the relay, remove mpush.db-wal
+and mpush.db-shm from the data directory and copy the file to mpush.db there.
+Clients stay logged in if the file "secret" of the data directory is kept, too.`,
+		Example: "  mpush backup /var/backups/mpush.db",
+		Args:    cobra.ExactArgs(1),
+	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		backup, err := client.Backup(ctx, path)
+		if err != nil {
+			return err
+		}
+		return o.print(out, backup, func(w *tabwriter.Writer) { fmt.Fprintf(w, "%s: %d bytes\n", backup.Path, backup.Bytes) })
+	})
+}
+
+// dataDir is where the relay keeps everything.
+func (s *settings) dataDir() string { return cmp.Or(s.data, os.Getenv("MPUSH_DATA"), "data") }

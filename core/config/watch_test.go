@@ -1,0 +1,215 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// watched is a configuration that is loaded with a Watcher.
+type watched struct {
+	t       *testing.T
+	dir     string
+	watcher *Watcher
+}
+
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+	watcher, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := watcher.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &watched{t, dir, watcher}
+}
+
+func (w *watched) path(name string) string { return filepath.Join(w.dir, name) }
+
+// write makes a file in one step, so that it is one change.
+func (w *watched) write(name, text string) {
+	w.t.Helper()
+	w.must(os.WriteFile(w.path(name)+".new", []byte(text), 0o600))
+	w.must(os.Rename(w.path(name)+".new", w.path(name)))
+}
+
+func (w *watched) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *watched) load() (*Config, error) {
+	return Load(Options{Path: w.path("config.json"), PathExplicit: true, Watcher: w.watcher})
+}
+
+// loads loads what must be right, and checks the token.
+func (w *watched) loads(token string) {
+	w.t.Helper()
+	c, err := w.load()
+	w.must(err)
+	if c.Token.Reveal() != token {
+		w.t.Fatalf("token %q, expected %q", c.Token.Reveal(), token)
+	}
+}
+
+// fails loads what must be wrong.
+func (w *watched) fails() {
+	w.t.Helper()
+	if _, err := w.load(); err == nil {
+		w.t.Fatal("it loads")
+	}
+}
+
+func (w *watched) changes() {
+	w.t.Helper()
+	select {
+	case <-w.watcher.Changes():
+	case <-time.After(30 * time.Second):
+		w.t.Fatal("the change was not noticed")
+	}
+}
+
+func TestEveryWayToChangeAFileIsNoticed(t *testing.T) {
+	const first, second = `{"token": "first"}`, `{"token": "second"}`
+	for name, test := range map[string]func(w *watched){
+		"written in place": func(w *watched) {
+			w.must(os.WriteFile(w.path("config.json"), []byte(second), 0o600))
+		},
+		"renamed over, as editors do": func(w *watched) {
+			w.write(".config.json.swp", second)
+			w.must(os.Rename(w.path(".config.json.swp"), w.path("config.json")))
+		},
+		"moved away and made anew": func(w *watched) {
+			w.must(os.Rename(w.path("config.json"), w.path("config.json~")))
+			w.changes()
+			w.fails()
+			w.write("config.json", second)
+		},
+		"changed after a bad one": func(w *watched) {
+			w.write("config.json", `{"token": `)
+			w.changes()
+			w.fails()
+			w.write("config.json", second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched(t)
+			w.write("config.json", first)
+			w.loads("first")
+			test(w)
+			w.changes()
+			w.loads("second")
+		})
+	}
+}
+
+func TestIncludedFilesAreWatched(t *testing.T) {
+	w := newWatched(t)
+	w.must(os.Mkdir(w.path("secrets"), 0o700))
+	w.write("config.json", `{"token": "${file:secrets/token}"}`)
+	w.fails() // it is not there yet
+	w.write("secrets/token", "first\n")
+	w.changes()
+	w.loads("first")
+	w.write("secrets/token", "second\n")
+	w.changes()
+	w.loads("second")
+}
+
+// Kubernetes mounts a file as a link through a link to a directory, which it
+// replaces.
+func TestReplacedLinkOnTheWayIsNoticed(t *testing.T) {
+	w := newWatched(t)
+	for _, word := range []string{"first", "second"} {
+		w.must(os.Mkdir(w.path("data-"+word), 0o700))
+		w.write("data-"+word+"/config.json", `{"token": "`+word+`"}`)
+	}
+	w.must(os.Symlink("data-first", w.path("data")))
+	w.must(os.Symlink("data/config.json", w.path("config.json")))
+	w.loads("first")
+	w.must(os.Symlink("data-second", w.path("data-new")))
+	w.must(os.Rename(w.path("data-new"), w.path("data")))
+	w.changes()
+	w.loads("second")
+	w.write("data-second/config.json", `{"token": "third"}`)
+	w.changes()
+	w.loads("third")
+}
+
+func TestOnlyAnotherContentIsAChange(t *testing.T) {
+	w := newWatched(t)
+	w.write("config.json", `{"token": "first"}`)
+	w.loads("first")
+	now := time.Now()
+	w.must(os.Chtimes(w.path("config.json"), now, now))
+	w.watcher.compare()
+	if len(w.watcher.Changes()) > 0 {
+		t.Error("a touched file counts as changed")
+	}
+	for event, want := range map[fsnotify.Event]bool{
+		{Name: w.path("config.json"), Op: fsnotify.Write}:  true,
+		{Name: w.path("config.json"), Op: fsnotify.Chmod}:  true,
+		{Name: w.path("mpush.db-wal"), Op: fsnotify.Write}: false,
+		{Name: w.path("mpush.db-wal"), Op: fsnotify.Chmod}: false,
+	} {
+		if got := w.watcher.concerns(event); got != want {
+			t.Errorf("%v concerns it: %v", event, got)
+		}
+	}
+}
+
+func TestChangeIsToldOnce(t *testing.T) {
+	w := newWatched(t)
+	w.write("config.json", `{"token": "first"}`)
+	w.loads("first")
+	w.write("config.json", `{"token": "second"}`)
+	w.changes()
+	w.watcher.compare()
+	if len(w.watcher.Changes()) > 0 {
+		t.Error("one change is told twice")
+	}
+}
+
+func TestWatchesEndWithTheirFiles(t *testing.T) {
+	w := newWatched(t)
+	for _, name := range []string{"a", "b"} {
+		w.must(os.Mkdir(w.path(name), 0o700))
+		w.write(name+"/token", name)
+		w.write("config.json", `{"token": "${file:`+name+`/token}"}`)
+		w.loads(name)
+	}
+	watches := w.watcher.events.WatchList()
+	if len(watches) != 2 || strings.Contains(strings.Join(watches, " "), w.path("a")) {
+		t.Errorf("watched are %q", watches)
+	}
+}
+
+func TestDifferencesAreNamesOfTheRelaysOwnKeys(t *testing.T) {
+	a, err := loadText(t, `{"token": "a", "limits": {"ttl": "1h", "queueLength": 5}, "trustedProxies": ["10.0.0.0/8"], "http": {"port": 1}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := loadText(t, `{"token": "b", "limits": {"ttl": "60m", "queueLength": 6}, "trustedProxies": ["10.0.0.0/8"], "http": {"port": 2}, "log": {"level": "debug"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(a.Differences(b), " "); got != "limits.queueLength log.level token" {
+		t.Errorf("differences: %s", got)
+	}
+	if got := a.Differences(a); len(got) > 0 {
+		t.Errorf("it differs from itself by %s", got)
+	}
+}

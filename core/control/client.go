@@ -1,0 +1,115 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+)
+
+// Client asks the relay of a data directory. Its methods may be called from any
+// goroutine. What the relay refuses is an *Error.
+type Client struct {
+	dataDir string
+	http    *http.Client
+}
+
+// NewClient makes a client. Nothing is opened yet.
+func NewClient(dataDir string) (*Client, error) {
+	path, err := SocketPath(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	dialer := new(net.Dialer)
+	return &Client{dataDir, &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
+	}}}, nil
+}
+
+// Close lets go of connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func (c *Client) do(ctx context.Context, method, path string, request, into any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://mpush"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer, err := c.http.Do(r)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no relay answers for the data directory %s: is \"mpush serve\" running with this --data?", c.dataDir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the data directory %s belongs to another user: run this as that user", c.dataDir)
+	case err != nil:
+		if inner, ok := errors.AsType[*url.Error](err); ok {
+			err = inner.Err
+		}
+		return fmt.Errorf("the relay of %s: %w", c.dataDir, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var problem struct{ Error string }
+		if err := json.NewDecoder(answer.Body).Decode(&problem); err != nil || problem.Error == "" {
+			problem.Error = answer.Status
+		}
+		return &Error{answer.StatusCode, problem.Error}
+	}
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("the answer of the relay: %w", err)
+	}
+	return nil
+}
+
+// Status tells how the relay is.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.do(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// Trace returns all that is known of a message.
+func (c *Client) Trace(ctx context.Context, mid MID) (t Trace, err error) {
+	return t, c.do(ctx, http.MethodGet, "/v1/messages/"+strconv.FormatInt(int64(mid), 10), nil, &t)
+}
+
+// Dead returns dead letters, the newest first: of one receiver or, for "", of all,
+// below a mid unless that is 0, about limit of them, 0 for the default.
+func (c *Client) Dead(ctx context.Context, receiver string, below MID, limit int) (d DeadLetters, err error) {
+	query := url.Values{"receiver": {receiver}, "below": {strconv.FormatInt(int64(below), 10)}}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	return d, c.do(ctx, http.MethodGet, "/v1/dead?"+query.Encode(), nil, &d)
+}
+
+// Replay queues a dead letter again.
+func (c *Client) Replay(ctx context.Context, l Letter) error {
+	return c.do(ctx, http.MethodPost, "/v1/dead/replay", l, &struct{}{})
+}
+
+// Drop takes a dead letter off the list.
+func (c *Client) Drop(ctx context.Context, l Letter) error {
+	return c.do(ctx, http.MethodPost, "/v1/dead/drop", l, &struct{}{})
+}
+
+// Audit returns the balance of all receivers.
+func (c *Client) Audit(ctx context.Context) (a Audit, err error) {
+	return a, c.do(ctx, http.MethodGet, "/v1/audit", nil, &a)
+}
+
+// Backup has a copy of the database written to an absolute path.
+func (c *Client) Backup(ctx context.Context, path string) (b Backup, err error) {
+	request := struct {
+		Path string `json:"path"`
+	}{path}
+	return b, c.do(ctx, http.MethodPost, "/v1/backup", request, &b)
+}

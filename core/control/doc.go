@@ -1,0 +1,19 @@
+// Package control is the operator's way into a running relay: JSON over HTTP on
+// a socket in the data directory, which only its owner may open.
+//
+//   - server.go: the API
+//   - types.go: what it answers
+//   - client.go: the other side, for commands
+//
+// The API, version 1. Errors are {"error": "what is wrong"} with an HTTP status.
+//
+//	GET  /v1/status                                 Status
+//	GET  /v1/messages/MID                           Trace
+//	GET  /v1/dead?receiver=NAME&below=MID&limit=N   DeadLetters, newest first
+//	POST /v1/dead/replay {"mid", "receiver"}        {}
+//	POST /v1/dead/drop {"mid", "receiver"}          {}
+//	GET  /v1/audit                                  Audit
+//	POST /v1/backup {"path"}                        Backup; the path is absolute
+//
+// It leaves what it answers to the engine and the store.
+package control

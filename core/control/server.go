@@ -1,0 +1,322 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"mpush/core/engine"
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// Store is what the API reads by itself.
+type Store interface {
+	Dead(ctx context.Context, receiver string, below message.MID, n int) ([]record.Queued, error)
+	Audit(ctx context.Context) ([]record.Account, error)
+	Backup(ctx context.Context, path string) error
+}
+
+// Desk asks the engine.
+type Desk interface {
+	Ask(ctx context.Context, make func(engine.LinkID, engine.RequestID) engine.Event) (engine.AnswerBody, error)
+}
+
+// Server answers the API. It is an http.Handler, for any goroutine.
+type Server struct {
+	Store    Store
+	Desk     Desk
+	Channels func() []Channel
+	Log      *slog.Logger
+}
+
+// maxSocketPath is below what socket addresses can hold, about 108 bytes.
+const maxSocketPath = 100
+
+// SocketPath is where the socket of a data directory is: in it, or, if its path
+// is too long for a socket, among the temporary files under a name made of it.
+func SocketPath(dataDir string) (string, error) {
+	absolute, err := filepath.Abs(dataDir)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(absolute, "control.sock")
+	if len(path) > maxSocketPath {
+		sum := sha256.Sum256([]byte(absolute))
+		path = filepath.Join(os.TempDir(), fmt.Sprintf("mpush-control-%d-%x.sock", os.Getuid(), sum[:6]))
+	}
+	return path, nil
+}
+
+// Listen opens the socket. The caller holds the lock of the data directory: a
+// socket that is there is one that was left behind.
+func Listen(dataDir string) (net.Listener, error) {
+	path, err := SocketPath(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return listener, nil
+}
+
+// Serve answers until ctx ends.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// Handler is the API.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", serve(s.status))
+	mux.HandleFunc("GET /v1/messages/{mid}", serve(s.trace))
+	mux.HandleFunc("GET /v1/dead", serve(s.dead))
+	mux.HandleFunc("POST /v1/dead/replay", serve(s.replay))
+	mux.HandleFunc("POST /v1/dead/drop", serve(s.drop))
+	mux.HandleFunc("GET /v1/audit", serve(s.audit))
+	mux.HandleFunc("POST /v1/backup", serve(s.backup))
+	mux.HandleFunc("/", serve(func(r *http.Request) (any, error) {
+		return nil, &Error{http.StatusNotFound, "there is no " + r.Method + " " + r.URL.Path + " in this version of mpush"}
+	}))
+	return mux
+}
+
+// Error is an answer that is none.
+type Error struct {
+	Status  int    // HTTP
+	Message string // for the operator
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func badRequest(format string, args ...any) error {
+	return &Error{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// serve makes a handler of what answers with a value for JSON or an error.
+func serve(answer func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusOK
+		body, err := answer(r)
+		if err != nil {
+			status = statusOf(err)
+			body = struct {
+				Error string `json:"error"`
+			}{err.Error()}
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(status)
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		_ = encoder.Encode(body) // else the client has left
+	}
+}
+
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status
+	}
+	if refusal, ok := errors.AsType[*engine.Refusal](err); ok {
+		switch refusal.Code {
+		case engine.NotFound:
+			return http.StatusNotFound
+		case engine.Invalid, engine.TooLarge:
+			return http.StatusBadRequest
+		case engine.Limit:
+			return http.StatusTooManyRequests
+		}
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+func (s *Server) status(r *http.Request) (any, error) {
+	body, err := s.Desk.Ask(r.Context(), func(link engine.LinkID, request engine.RequestID) engine.Event {
+		return &engine.Survey{Link: link, Request: request}
+	})
+	if err != nil {
+		return nil, err
+	}
+	survey := body.(engine.Surveyed)
+	status := Status{
+		Channels: s.Channels(), Receivers: survey.Receivers, Routes: survey.Routes, Queued: survey.Queued, Failing: []Failing{},
+	}
+	for _, f := range survey.Failing {
+		status.Failing = append(status.Failing, Failing{Receiver: f.Receiver, Channel: f.Channel, Failures: f.Failures, Next: at(f.Next), Error: f.Error})
+	}
+	return status, nil
+}
+
+func parseMID(text string) (message.MID, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, badRequest("%q is no mid: expected the digits of one, as in the answer to a send", text)
+	}
+	return message.MID(n), nil
+}
+
+func (s *Server) trace(r *http.Request) (any, error) {
+	mid, err := parseMID(r.PathValue("mid"))
+	if err != nil {
+		return nil, err
+	}
+	body, err := s.Desk.Ask(r.Context(), func(link engine.LinkID, request engine.RequestID) engine.Event {
+		return &engine.Look{Link: link, Request: request, MID: mid}
+	})
+	if err != nil {
+		return nil, err
+	}
+	looked := body.(engine.Looked)
+	trace := Trace{Message: messageOf(looked.Message)}
+	for i := range looked.Items {
+		trace.Deliveries = append(trace.Deliveries, deliveryOf(&looked.Items[i]))
+	}
+	return trace, nil
+}
+
+// Bounds of a page of dead letters.
+const (
+	defaultLetters = 100
+	mostLetters    = 1000
+)
+
+func (s *Server) dead(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	var below message.MID
+	var err error
+	if text := query.Get("below"); text != "" && text != "0" {
+		if below, err = parseMID(text); err != nil {
+			return nil, err
+		}
+	}
+	limit := defaultLetters
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostLetters {
+			return nil, badRequest("limit: expected 1 to %d, not %q", mostLetters, text)
+		}
+	}
+	letters, err := s.Store.Dead(r.Context(), query.Get("receiver"), below, limit)
+	if err != nil {
+		return nil, err
+	}
+	page := DeadLetters{Letters: []DeadLetter{}}
+	for i := range letters {
+		page.Letters = append(page.Letters, DeadLetter{Message: messageOf(letters[i].Message), Delivery: deliveryOf(&letters[i].Item)})
+	}
+	if len(letters) >= limit {
+		page.Below = MID(letters[len(letters)-1].MID)
+	}
+	return page, nil
+}
+
+// maxRequest bounds a request's body, in bytes.
+const maxRequest = 64 << 10
+
+func read(r *http.Request, into any) error {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return badRequest("the request is not as expected: %v", err)
+	}
+	return nil
+}
+
+func (s *Server) replay(r *http.Request) (any, error) {
+	return s.letter(r, func(link engine.LinkID, request engine.RequestID, l Letter) engine.Event {
+		return &engine.Replay{Link: link, Request: request, Receiver: l.Receiver, MID: message.MID(l.MID)}
+	})
+}
+
+func (s *Server) drop(r *http.Request) (any, error) {
+	return s.letter(r, func(link engine.LinkID, request engine.RequestID, l Letter) engine.Event {
+		return &engine.DropDead{Link: link, Request: request, Receiver: l.Receiver, MID: message.MID(l.MID)}
+	})
+}
+
+func (s *Server) letter(r *http.Request, event func(engine.LinkID, engine.RequestID, Letter) engine.Event) (any, error) {
+	var l Letter
+	if err := read(r, &l); err != nil {
+		return nil, err
+	}
+	if l.MID <= 0 || l.Receiver == "" {
+		return nil, badRequest("mid and receiver are needed")
+	}
+	_, err := s.Desk.Ask(r.Context(), func(link engine.LinkID, request engine.RequestID) engine.Event {
+		return event(link, request, l)
+	})
+	return struct{}{}, err
+}
+
+func (s *Server) audit(r *http.Request) (any, error) {
+	accounts, err := s.Store.Audit(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	audit := Audit{Balanced: true, Accounts: []Account{}}
+	for i := range accounts {
+		a := accountOf(&accounts[i])
+		audit.Balanced = audit.Balanced && a.Balanced
+		audit.Total.Accepted += a.Accepted
+		audit.Total.Acked += a.Acked
+		audit.Total.HandedOff += a.HandedOff
+		audit.Total.Dead += a.Dead
+		audit.Total.Pending += a.Pending
+		audit.Accounts = append(audit.Accounts, a)
+	}
+	audit.Total.Balanced = audit.Balanced
+	return audit, nil
+}
+
+func (s *Server) backup(r *http.Request) (any, error) {
+	var request struct {
+		Path string `json:"path"`
+	}
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(request.Path) {
+		return nil, badRequest("path: expected an absolute one")
+	}
+	switch err := s.Store.Backup(r.Context(), request.Path); {
+	case errors.Is(err, fs.ErrExist):
+		return nil, &Error{http.StatusConflict, request.Path + " is there already: choose another name, or remove it"}
+	case err != nil:
+		return nil, err
+	}
+	info, err := os.Stat(request.Path)
+	if err != nil {
+		return nil, err
+	}
+	return Backup{Path: request.Path, Bytes: info.Size()}, nil
+}

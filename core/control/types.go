@@ -1,0 +1,191 @@
+package control
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// MID is a message's id, a string of digits in JSON as on the wire.
+type MID int64
+
+// MarshalText implements encoding.TextMarshaler.
+func (m MID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(m), 10), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *MID) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	*m = MID(n)
+	return err
+}
+
+// Time is a moment, RFC 3339 in JSON; the zero value is "".
+type Time struct{ time.Time }
+
+// at reads Unix milliseconds, 0 for never.
+func at(ms int64) Time {
+	if ms == 0 {
+		return Time{}
+	}
+	return Time{time.UnixMilli(ms).UTC()}
+}
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte(`""`), nil
+	}
+	return t.AppendFormat(nil, `"2006-01-02T15:04:05.000Z07:00"`), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	if string(text) == `""` {
+		*t = Time{}
+		return nil
+	}
+	return t.Time.UnmarshalJSON(text)
+}
+
+// Status is how the relay is.
+type Status struct {
+	Channels  []Channel `json:"channels"`
+	Receivers int       `json:"receivers"`
+	Routes    int       `json:"routes"` // that are up
+	Queued    int64     `json:"queued"` // open messages, about
+	// Failing are routes whose attempts fail, at most 1000.
+	Failing []Failing `json:"failing"`
+}
+
+// Channel is one channel's process.
+type Channel struct {
+	Name      string   `json:"name"`
+	State     string   `json:"state"`
+	PID       int      `json:"pid,omitempty"`
+	Restarts  int      `json:"restarts"`
+	Endpoints []string `json:"endpoints,omitempty"`
+	Error     string   `json:"error,omitempty"` // why its last life ended
+	// Unhealthy is its own complaint, Misconduct what it was last found to do
+	// wrong.
+	Unhealthy  string `json:"unhealthy,omitempty"`
+	Misconduct string `json:"misconduct,omitempty"`
+}
+
+// Failing is a receiver that cannot be reached on a channel. Its next attempt is
+// the only thing that it costs.
+type Failing struct {
+	Receiver string `json:"receiver"`
+	Channel  string `json:"channel"`
+	Failures int    `json:"failures"` // in a row
+	Next     Time   `json:"next"`     // when it is tried again
+	Error    string `json:"error,omitempty"`
+}
+
+// Message is what a sender sent.
+type Message struct {
+	MID        MID             `json:"mid"`
+	SendType   string          `json:"sendType"`
+	Target     string          `json:"target"`
+	FromMethod string          `json:"fromMethod"`
+	FromName   string          `json:"fromName"`
+	Text       string          `json:"text"`
+	Desp       string          `json:"desp"`
+	Extra      json.RawMessage `json:"extra"`
+	AcceptedAt Time            `json:"acceptedAt"`
+	ExpiresAt  Time            `json:"expiresAt"` // "": never
+}
+
+// Delivery is what became of a message for one receiver.
+type Delivery struct {
+	Receiver string `json:"receiver"`
+	State    string `json:"state"`  // open, acked, handed-off or dead
+	Status   string `json:"status"` // the sender's word
+	Reason   string `json:"reason,omitempty"`
+	Error    string `json:"error,omitempty"` // the last failure
+	Tries    int    `json:"tries"`
+	SentAt   Time   `json:"sentAt"`  // first; "": never
+	EndedAt  Time   `json:"endedAt"` // "": it is open
+}
+
+// Trace is all that is known of a message.
+type Trace struct {
+	Message    Message    `json:"message"`
+	Deliveries []Delivery `json:"deliveries"`
+}
+
+// DeadLetter is a message that one receiver did not get.
+type DeadLetter struct {
+	Message  Message  `json:"message"`
+	Delivery Delivery `json:"delivery"`
+}
+
+// DeadLetters are some of them.
+type DeadLetters struct {
+	Letters []DeadLetter `json:"letters"`
+	// Below is where the next page begins, "0" if there is none.
+	Below MID `json:"below"`
+}
+
+// Letter names a dead letter.
+type Letter struct {
+	MID      MID    `json:"mid"`
+	Receiver string `json:"receiver"`
+}
+
+// Account is one receiver's balance, or that of all.
+type Account struct {
+	Receiver  string `json:"receiver"`
+	Forgotten bool   `json:"forgotten,omitempty"` // the name may belong to another since
+	Accepted  int64  `json:"accepted"`
+	Acked     int64  `json:"acked"`
+	HandedOff int64  `json:"handedOff"`
+	Dead      int64  `json:"dead"`
+	Pending   int64  `json:"pending"`
+	Balanced  bool   `json:"balanced"` // accepted is the sum of the others
+}
+
+// Audit is the balance of all receivers.
+type Audit struct {
+	Balanced bool      `json:"balanced"`
+	Total    Account   `json:"total"`
+	Accounts []Account `json:"accounts"`
+}
+
+// Backup is a copy that was made.
+type Backup struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+}
+
+func messageOf(m *message.Message) Message {
+	extra := json.RawMessage(m.Extra)
+	if len(extra) == 0 {
+		extra = json.RawMessage("{}")
+	}
+	sendType := "personal"
+	if m.SendType == message.Group {
+		sendType = "group"
+	}
+	return Message{
+		MID: MID(m.MID), SendType: sendType, Target: m.Target, FromMethod: m.FromMethod, FromName: m.FromName,
+		Text: m.Text, Desp: m.Desp, Extra: extra, AcceptedAt: at(m.AcceptedAt), ExpiresAt: at(m.ExpiresAt),
+	}
+}
+
+func deliveryOf(it *record.Item) Delivery {
+	state := map[record.State]string{record.Open: "open", record.Acked: "acked", record.HandedOff: "handed-off", record.Dead: "dead"}[it.State]
+	return Delivery{
+		Receiver: it.Receiver, State: state, Status: it.Status.String(), Reason: it.Reason, Error: it.Error,
+		Tries: it.Tries, SentAt: at(it.SentAt), EndedAt: at(it.EndedAt),
+	}
+}
+
+func accountOf(a *record.Account) Account {
+	return Account{
+		Receiver: a.Receiver, Forgotten: a.Forgotten, Accepted: a.Accepted, Acked: a.Acked, HandedOff: a.HandedOff,
+		Dead: a.Dead, Pending: a.Pending, Balanced: a.Balanced(),
+	}
+}

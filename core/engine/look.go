@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// pendingTrace is a Trace under way, for somebody who asked for the statuses of a
+// message, or with whole for all that is known.
+type pendingTrace struct {
+	link    LinkID
+	request RequestID
+	from    string
+	any     bool
+	whole   bool
+}
+
+func (e *Engine) status(ev *Status) {
+	e.trace(&pendingTrace{link: ev.Link, request: ev.Request, from: ev.From, any: ev.Any}, ev.MID)
+}
+
+func (e *Engine) look(ev *Look) {
+	e.trace(&pendingTrace{link: ev.Link, request: ev.Request, any: true, whole: true}, ev.MID)
+}
+
+// place is an item's.
+type place struct {
+	receiver string
+	seq      record.Seq
+}
+
+func (e *Engine) noteSettled(ops []record.Op) {
+	for _, op := range ops {
+		if s, ok := op.(*record.Settle); ok {
+			if e.settled == nil {
+				e.settled = make(map[place]record.Item)
+			}
+			e.settled[place{s.Item.Receiver, s.Item.Seq}] = s.Item
+		}
+	}
+}
+
+func (e *Engine) trace(p *pendingTrace, mid message.MID) {
+	e.tracing++
+	e.emit(&Trace{Token: e.await(p), MID: mid})
+}
+
+// traced answers with what is on disk, and newer where that is in memory. Others'
+// messages are as if they were not there.
+func (e *Engine) traced(ev *Traced) {
+	p, ok := e.take(ev.Token).(*pendingTrace)
+	if !ok {
+		return
+	}
+	defer func() {
+		if e.tracing--; e.tracing == 0 {
+			e.settled = nil
+		}
+	}()
+	switch {
+	case ev.Err != nil:
+		e.refuse(p.link, p.request, Unavailable, "the message could not be read: "+ev.Err.Error())
+		return
+	case ev.Message == nil || !p.any && (p.from == "" || p.from != ev.Message.FromName):
+		e.refuse(p.link, p.request, NotFound, "there is no such message, or no more")
+		return
+	}
+	for i := range ev.Items {
+		e.refresh(&ev.Items[i])
+	}
+	if p.whole {
+		e.answer(p.link, p.request, Looked{Message: ev.Message, Items: ev.Items})
+		return
+	}
+	published := Published{MID: ev.Message.MID}
+	for _, it := range ev.Items {
+		published.Statuses = append(published.Statuses, TargetStatus{it.Receiver, it.Status})
+	}
+	e.answer(p.link, p.request, published)
+}
+
+// refresh puts what memory knows of an item in the place of what was on disk.
+func (e *Engine) refresh(rec *record.Item) {
+	if now, written := e.settled[place{rec.Receiver, rec.Seq}]; written && now.MID == rec.MID && rec.State == record.Open {
+		now.Status = rec.Status.Max(now.Status)
+		*rec = now
+	}
+	if r := e.receivers[rec.Receiver]; r != nil {
+		if it := r.bySeq(rec.Seq); it != nil && it.MID == rec.MID {
+			*rec = it.Item
+		}
+	}
+}
+
+// mostFailing bounds what a survey names.
+const mostFailing = 1000
+
+func (e *Engine) survey(ev *Survey) {
+	s := Surveyed{Receivers: len(e.receivers)}
+	for _, r := range e.sorted() {
+		s.Queued += r.queued
+		for _, rt := range r.routes {
+			if !rt.up {
+				continue
+			}
+			s.Routes++
+			if rt.failures > 0 && rt.head != nil && len(s.Failing) < mostFailing {
+				next := e.wall
+				if rt.paused {
+					next += rt.timer.at - e.clock
+				}
+				s.Failing = append(s.Failing, Failing{
+					Receiver: r.name, Channel: rt.channel, Failures: rt.failures, Next: next, Error: rt.head.Error,
+				})
+			}
+		}
+	}
+	e.answer(ev.Link, ev.Request, s)
+}

@@ -1,0 +1,99 @@
+package link
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"mpush/core/engine"
+	"mpush/core/message"
+	"mpush/core/record"
+	"mpush/sdk/pluginpb"
+)
+
+// maxTTL is the longest time that a sender's own is looked at, in seconds.
+const maxTTL = 100 * 365 * 24 * 60 * 60
+
+// sendersTTL is how long the sender gives its message, in milliseconds: the
+// member ttl of extra, whole seconds as a number or as digits; 0 for none. What
+// is no such time is the receivers' affair alone.
+func sendersTTL(extra []byte) int64 {
+	if !bytes.Contains(extra, []byte(`"ttl"`)) {
+		return 0
+	}
+	var given struct {
+		TTL any `json:"ttl"`
+	}
+	if json.Unmarshal(extra, &given) != nil {
+		return 0
+	}
+	text, isText := given.TTL.(string)
+	if number, isNumber := given.TTL.(float64); isNumber {
+		text = strconv.FormatFloat(number, 'f', -1, 64)
+	} else if !isText {
+		return 0
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds <= 0 || seconds > maxTTL {
+		return 0
+	}
+	return seconds * 1000
+}
+
+// maxKeyBytes bounds what a sender may call a message by.
+const maxKeyBytes = 256
+
+// checkKey checks what a sender calls its message by.
+func checkKey(key string) *pluginpb.Error {
+	if key != "" && !message.ValidName(key) {
+		return refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, fmt.Sprintf("idempotency key: it must have 1 to %d bytes and no control characters", maxKeyBytes))
+	}
+	return nil
+}
+
+// sendersKey makes a sender's key its own: keys of others are others, and a key
+// stands for one message.
+func sendersKey(p *pluginpb.Publish, from string) record.Key {
+	if p.IdempotencyKey == "" {
+		return record.Key{}
+	}
+	sender := "name " + from
+	if from == "" {
+		sender = "address " + p.GetCredentials().GetRemote()
+	}
+	sum := sha256.New()
+	for _, part := range []string{p.SendType.String(), p.Target, p.Text, p.Desp, string(p.Extra)} {
+		_ = binary.Write(sum, binary.BigEndian, uint64(len(part)))
+		sum.Write([]byte(part))
+	}
+	return record.Key{Sender: sender, Name: p.IdempotencyKey, Digest: hex.EncodeToString(sum.Sum(nil)[:16])}
+}
+
+// status asks for a message's statuses: of those that the session's name has
+// sent, or of all with the token.
+func (l *Link) status(id uint64, s *pluginpb.GetStatus) engine.Event {
+	event := &engine.Status{Link: l.id, Request: request(id, publishRequest), MID: message.MID(s.Mid)}
+	c := s.GetCredentials()
+	if session, problem := l.session(c); problem == nil {
+		event.From = session.Name
+		return event
+	} else if c.GetToken() == "" && c.GetAuth() != "" {
+		l.answer(publishRefused(id, problem))
+		return nil
+	}
+	if problem := l.login(c); problem != nil {
+		l.answer(publishRefused(id, problem))
+		return nil
+	}
+	event.Any = true
+	return event
+}
+
+func publishRefused(id uint64, problem *pluginpb.Error) *pluginpb.CoreEnvelope {
+	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{
+		Published: &pluginpb.PublishResult{RequestId: id, Error: problem}}}
+}

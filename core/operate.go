@@ -1,0 +1,87 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"mpush/core/control"
+	"mpush/core/engine"
+	"mpush/core/relay"
+)
+
+// operate does what goes on beside the traffic while the relay runs: it answers
+// the operator, tidies the history and watches the disk. It begins at once; the
+// returned function waits for its end after ctx has ended.
+func (c *Core) operate(ctx context.Context) (wait func(), err error) {
+	desk, err := c.relay.Desk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := control.Listen(c.options.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	server := control.Server{Store: c.store, Desk: desk, Channels: c.channels, Log: c.log}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := server.Serve(ctx, listener); err != nil {
+			c.log.Error("the operator's commands are not answered any more", "err", err)
+		}
+	})
+	running.Go(func() { c.relay.Keep(ctx, c.store, c.keeping) })
+	running.Go(func() { c.watchDisk(ctx) })
+	return running.Wait, nil
+}
+
+// keeping is for how long the configuration in force keeps things.
+func (c *Core) keeping() relay.Keeping {
+	cfg := c.inForce()
+	return relay.Keeping{History: cfg.HistoryKeep, ForgetAfter: cfg.Limits.ForgetAfter}
+}
+
+// channels are the channels for the operator.
+func (c *Core) channels() []control.Channel {
+	var channels []control.Channel
+	for _, s := range c.supervisor.Status() {
+		channels = append(channels, control.Channel{
+			Name: s.Channel, State: string(s.State), PID: s.PID, Restarts: s.Restarts, Endpoints: s.Endpoints,
+			Error: s.LastError, Unhealthy: s.Unhealthy, Misconduct: s.Misconduct,
+		})
+	}
+	return channels
+}
+
+// diskEvery is how often the free space is looked at.
+const diskEvery = time.Second
+
+// watchDisk tells the engine when the disk is almost full, and when it is no
+// more: with a tenth to spare, so that it does not go to and fro.
+func (c *Core) watchDisk(ctx context.Context) {
+	tick := time.NewTicker(diskEvery)
+	defer tick.Stop()
+	low := false
+	for {
+		reserve := c.inForce().Limits.DiskReserve
+		free, err := freeSpace(c.options.DataDir)
+		now := err == nil && reserve > 0 && (free < reserve || low && free < reserve+reserve/10)
+		if now != low {
+			if now {
+				c.log.Error("the disk of the data directory is almost full: messages are refused until there is space",
+					"limit", "limits.diskReserve", "free", fmt.Sprint(free>>20, " MiB"), "reserve", fmt.Sprint(reserve>>20, " MiB"))
+			} else {
+				c.log.Info("the disk of the data directory has space again: messages are accepted")
+			}
+			low = now
+			if err := c.relay.Submit(ctx, &engine.DiskLow{Low: low}); err != nil {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

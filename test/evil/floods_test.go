@@ -1,0 +1,54 @@
+package evil
+
+import (
+	"strings"
+	"testing"
+
+	"mpush/test/harness"
+)
+
+func TestFloodsAreSlowedDownAndNamed(t *testing.T) {
+	t.Parallel()
+	floods := []struct{ vice, line string }{
+		{"floods-publishes", "asks faster than it can be served and is slowed down"},
+		{"floods-state", "asks faster than it can be served and is slowed down"},
+		{"floods-stderr", "plugin writes too much, output is dropped"},
+		{"forks", "has started many processes"},
+	}
+	var vices []string
+	for _, f := range floods {
+		vices = append(vices, f.vice)
+	}
+	w := startWitness(t, harness.Object{"plugins": entries(t, vices...)})
+	for i := range 10 {
+		w.Away(t, "away-"+string(rune('0'+i)), "")
+	}
+	before, processes := w.usage(t), len(w.Processes())
+	for _, f := range floods {
+		t.Run(f.vice, func(t *testing.T) {
+			log := w.begin(t, f.vice)
+			w.named(t, log, "channel="+f.vice, f.line)
+			w.end(t, f.vice)
+			w.serveUntil(t, "what it has started is gone", func() bool { return len(w.Processes()) <= processes })
+		})
+	}
+	w.settled(t, before)
+	w.autopsy(t, 2+len(vices))
+}
+
+func TestLeakingPluginIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	plugins := entries(t, "leaks")
+	plugins["leaks"].(harness.Object)["limits"] = harness.Object{"memory": 256 << 20}
+	w := startWitness(t, harness.Object{"plugins": plugins})
+	before := w.usage(t)
+	pid := w.pid(t, "leaks")
+	if environment := environ(t, pid); !strings.Contains(environment, "GOMEMLIMIT=241591905") {
+		t.Errorf("its environment is %q", environment)
+	}
+	log := w.begin(t, "leaks")
+	w.named(t, log, "channel failed", "channel=leaks", "uses more memory than limits.memory allows", "of 256 MiB")
+	w.back(t, "leaks", pid)
+	w.settled(t, before)
+	w.autopsy(t, 3)
+}

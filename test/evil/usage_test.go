@@ -1,0 +1,122 @@
+package evil
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mpush/test/harness"
+)
+
+// usage is what the core takes, as the system tells.
+type usage struct {
+	resident, peak int // bytes
+	threads        int
+	files          int // sockets, pipes and the like; not those of the store, which opens more as it likes
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("%d MiB (at most %d), %d threads, %d files", u.resident>>20, u.peak>>20, u.threads, u.files)
+}
+
+func (w *witness) usage(t *testing.T) usage {
+	t.Helper()
+	dir := "/proc/" + strconv.Itoa(w.PID())
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		t.Skipf("needs /proc: %v", err)
+	}
+	files, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var u usage
+	for _, file := range files {
+		if name, err := os.Readlink(dir + "/fd/" + file.Name()); err == nil && !strings.HasPrefix(name, "/") {
+			u.files++
+		}
+	}
+	for name, field := range map[string]*int{"VmRSS": &u.resident, "VmHWM": &u.peak, "Threads": &u.threads} {
+		match := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+)( kB)?$`).FindStringSubmatch(string(status))
+		if match == nil {
+			t.Fatalf("no %s in %s", name, status)
+		}
+		if *field, err = strconv.Atoi(match[1]); err != nil {
+			t.Fatal(err)
+		}
+		if match[2] != "" {
+			*field <<= 10
+		}
+	}
+	return u
+}
+
+// mostGrowth is what the core's memory may grow by at worst. The detector of
+// data races keeps several times as much besides.
+func mostGrowth() int {
+	if underRace {
+		return 1 << 30
+	}
+	return 256 << 20
+}
+
+// settled makes sure that the core has given back the files that it had opened
+// for evil, and took no more memory and threads meanwhile than it may.
+func (w *witness) settled(t *testing.T, before usage) {
+	t.Helper()
+	w.serveUntil(t, "the files that were opened are closed", func() bool {
+		return w.usage(t).files <= before.files
+	})
+	after := w.usage(t)
+	t.Logf("the core took %v, then %v", before, after)
+	if grown := after.peak - before.resident; grown > mostGrowth() {
+		t.Errorf("its memory has grown by %d MiB", grown>>20)
+	}
+	if after.threads > before.threads+16 {
+		t.Errorf("it has %d threads, it had %d", after.threads, before.threads)
+	}
+}
+
+// autopsy kills the core so that it tells of its goroutines, and makes sure that
+// each channel that runs has one link and nobody else has one.
+func (w *witness) autopsy(t *testing.T, channels int) {
+	t.Helper()
+	if err := syscall.Kill(w.PID(), syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitLog(t, "SIGQUIT: quit")
+	deadline := time.Now().Add(harness.Patience)
+	for len(w.Processes()) > 0 { // of the core, and of all that it has started
+		if time.Now().After(deadline) {
+			t.Fatalf("it still runs %v", w.Processes())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	w.Kill(t) // it has ended; now the harness knows
+	_, dump, _ := strings.Cut(w.Log(), "SIGQUIT: quit")
+	for _, function := range []string{"link.(*Link).Run(", "link.(*Link).read(", "link.(*outbox).pump(", "supervisor.(*life).watchHealth("} {
+		if n := strings.Count(dump, "mpush/core/"+function); n != channels {
+			t.Errorf("%d goroutines are in %s for %d channels", n, function, channels)
+		}
+	}
+	if n, most := strings.Count(dump, "\ngoroutine "), 40+30*channels; n > most {
+		t.Errorf("there are %d goroutines for %d channels", n, channels)
+	} else {
+		t.Logf("%d goroutines for %d channels", n, channels)
+	}
+}
+
+// environ is what a process was given as its environment.
+func environ(t *testing.T, pid int) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		t.Skipf("needs /proc: %v", err)
+	}
+	return strings.ReplaceAll(string(text), "\x00", "\n")
+}
