@@ -103,6 +103,12 @@ type peer struct {
 
 func (c *core) connect(channel string, rights ...pluginpb.Right) *peer {
 	c.t.Helper()
+	p := c.prepare(channel, rights...)
+	c.run(p)
+	return p
+}
+
+func (c *core) prepare(channel string, rights ...pluginpb.Right) *peer {
 	p := &peer{
 		t: c.t, declared: make(chan struct{}), ended: make(chan error, 1),
 		plugin: &fakePlugin{toCore: make(chan *pluginpb.PluginFrame), toUs: make(chan *pluginpb.CoreFrame, 64)},

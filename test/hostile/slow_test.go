@@ -175,7 +175,7 @@ func (w *witness) vanished(t *testing.T, name, group string) {
 func TestReceiversThatNeverReadDelayNobody(t *testing.T) {
 	t.Parallel()
 	// Each unanswered message is written again and again, while it can be.
-	w := startWitness(t, harness.Object{"websocket": harness.Object{"retryTimeout": 100}})
+	w := startWitness(t, harness.Object{"websocket": harness.Object{"retryTimeout": 500}})
 	const receivers, messages = 20, 40
 	for i := range receivers {
 		w.vanished(t, fmt.Sprintf("gone%d", i), "home")
