@@ -95,7 +95,7 @@ type TargetStatus struct {
 	Status   message.Status
 }
 
-// Attached answers Attach.
+// Attached answers Attach, and Enter with no generation.
 type Attached struct {
 	Name       string
 	Group      string

@@ -137,6 +137,8 @@ func (e *Engine) dispatch(event Event) {
 		e.found(ev)
 	case *Attach:
 		e.attach(ev)
+	case *Enter:
+		e.enter(ev)
 	case *Detach:
 		e.detach(ev)
 	case *Confirm:

@@ -130,6 +130,16 @@ type Attach struct {
 	Epoch uint64
 }
 
+// Enter asks whether a caller may have a session as Name without a route. The
+// caller was authenticated.
+type Enter struct {
+	Link    LinkID
+	Request RequestID
+	Name    string
+	Group   string
+	Epoch   uint64 // as of Attach
+}
+
 // Detach ends an attachment.
 type Detach struct {
 	Link       LinkID
@@ -249,6 +259,7 @@ func (*LinkReady) event()  {}
 func (*LinkDown) event()   {}
 func (*Publish) event()    {}
 func (*Attach) event()     {}
+func (*Enter) event()      {}
 func (*Detach) event()     {}
 func (*Declare) event()    {}
 func (*Register) event()   {}

@@ -89,7 +89,7 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, tak
 		if holder := r.holder(); spec.Policy.Exclusive && holder != nil && holder.channel != channel {
 			// What the operator configures may come before what a client attached.
 			if !takeNames || holder.kind == record.Declared {
-				return nil, &Refusal{NameInUse, fmt.Sprintf("The name [%s] is already used", spec.Receiver)}
+				return nil, &Refusal{NameInUse, inUse(spec.Receiver)}
 			}
 			c.displaced = holder.channel
 			c.ops = append(c.ops, &record.DropRoute{Receiver: spec.Receiver, Channel: holder.channel})
@@ -224,6 +224,17 @@ func (e *Engine) attached(p *pendingAttach) {
 		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Reason: "another connection took over"})
 	}
 }
+
+// enter refuses a name that the operator has given to somebody.
+func (e *Engine) enter(ev *Enter) {
+	if r := e.receivers[ev.Name]; r != nil && r.configured() {
+		e.refuse(ev.Link, ev.Request, NameInUse, inUse(ev.Name))
+		return
+	}
+	e.answer(ev.Link, ev.Request, Attached{Name: ev.Name, Group: ev.Group, Epoch: ev.Epoch})
+}
+
+func inUse(name string) string { return fmt.Sprintf("The name [%s] is already used", name) }
 
 func (e *Engine) detach(ev *Detach) {
 	l, r := e.links[ev.Link], e.receivers[ev.Receiver]

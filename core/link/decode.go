@@ -58,7 +58,7 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Confirm:
 		return l.confirm(id, body.Confirm)
 	case *pluginpb.PluginEnvelope_Authenticate:
-		l.authenticate(id, body.Authenticate)
+		return l.authenticate(id, body.Authenticate)
 	case *pluginpb.PluginEnvelope_Command:
 		l.command(id, body.Command)
 	case *pluginpb.PluginEnvelope_CommandReply:
@@ -190,7 +190,7 @@ func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
 	return event
 }
 
-func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
+func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) engine.Event {
 	epoch := l.Auth.Epoch() // before the token is looked at
 	problem := l.enter(a.Credentials)
 	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
@@ -198,9 +198,9 @@ func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) {
 	}
 	if problem != nil {
 		l.answer(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
-		return
+		return nil
 	}
-	l.out.post(sessionResult(l.newSession(id, epoch, a.Name, a.Group)))
+	return &engine.Enter{Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group, Epoch: epoch}
 }
 
 func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {

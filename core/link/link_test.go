@@ -117,10 +117,13 @@ func (c *core) prepare(channel string, rights ...pluginpb.Right) *peer {
 		Channel: channel, Rights: rights, Relay: c.relay, Auth: c.auth, Switchboard: c.board,
 		Declared: func() { close(p.declared) },
 	})
+	return p
+}
+
+func (c *core) run(p *peer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { p.ended <- p.link.Run(ctx, p.plugin) }()
 	c.t.Cleanup(func() { cancel(); <-p.ended })
-	return p
 }
 
 func (p *peer) say(envelopes ...*pluginpb.PluginEnvelope) {

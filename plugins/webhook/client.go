@@ -29,8 +29,11 @@ type client struct {
 // Deliver makes one attempt.
 func (p *plugin) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	c := p.clients[d.Receiver]
-	if c == nil || c.status.isDisabled() {
-		return sdk.Gone(errors.New("it is configured no more, or disabled"))
+	if c == nil {
+		return sdk.Gone(errors.New("it is configured no more"))
+	}
+	if c.status.isDisabled() {
+		return sdk.RetryAfter(disabledPause, errDisabled)
 	}
 	limit := p.timeout
 	if limit == 0 {
@@ -56,7 +59,8 @@ func (p *plugin) Deliver(ctx context.Context, d *sdk.Delivery) error {
 		d.Done(nil) // its body says nothing more
 		return nil
 	case code == http.StatusGone && redirects == 0:
-		return sdk.Gone(p.disable(ctx, c, d))
+		p.disable(ctx, c, d)
+		return sdk.RetryAfter(disabledPause, errDisabled)
 	default:
 		failure := p.noteFailure(c, d, statusText(code))
 		if after, ok := dial.RetryAfter(answer.Header, p.now()); ok {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"mpush/sdk"
 )
@@ -38,9 +39,15 @@ func hash(text string) string {
 // howToEnable is for the log.
 const howToEnable = "change its url, or start once without it"
 
+// A message for a disabled client waits, a day at a time, until the operator
+// enables it or the message expires.
+const disabledPause = 24 * time.Hour
+
+var errDisabled = errors.New("disabled, since its endpoint answered 410 Gone")
+
 // disable sends no more to a client whose endpoint is gone (RFC 9110, section
 // 15.5.11), until the operator enables it again.
-func (p *plugin) disable(ctx context.Context, c *client, d *sdk.Delivery) error {
+func (p *plugin) disable(ctx context.Context, c *client, d *sdk.Delivery) {
 	c.status.disable()
 	slog.Warn("client disabled, its endpoint answered 410 Gone", "channel", p.host.Channel(), "receiver", c.name,
 		"mid", d.Message.MID, "attempt", d.Attempt, "toEnable", howToEnable)
@@ -52,7 +59,6 @@ func (p *plugin) disable(ctx context.Context, c *client, d *sdk.Delivery) error 
 		slog.Warn("disabled client not noted, it will be asked again after the next start", "channel", p.host.Channel(),
 			"receiver", c.name, "err", err)
 	}
-	return errors.New("answered 410 Gone")
 }
 
 // readDisabled finds the clients that are disabled since an earlier life, and

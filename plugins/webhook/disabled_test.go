@@ -29,7 +29,7 @@ func TestAClientThatAnswers410IsDisabledUntilItsURLChanges(t *testing.T) {
 	}
 	b := start(t, config("/a?key="), plugintest.Options{})
 	b.Deliver(long, &pluginpb.Message{Text: private})
-	if got := b.expect(t, gone); got != "answered 410 Gone" {
+	if got := b.expect(t, retry); got != errDisabled.Error() {
 		t.Errorf("error %q", got)
 	}
 	e.next(t)
@@ -52,12 +52,16 @@ func TestAClientThatAnswers410IsDisabledUntilItsURLChanges(t *testing.T) {
 
 	// The next life knows.
 	b = start(t, config("/a?key="), plugintest.Options{State: state})
-	if _, declared := b.Group(long); declared {
-		t.Error("a disabled client has a route")
+	for _, name := range []string{long, "other"} {
+		if _, declared := b.Group(name); !declared {
+			t.Errorf("%s has lost its name", name)
+		}
 	}
-	if _, declared := b.Group("other"); !declared {
-		t.Error("the other client has none")
+	b.Deliver(long, &pluginpb.Message{Text: private})
+	if got := b.expect(t, retry); got != errDisabled.Error() {
+		t.Errorf("error %q", got)
 	}
+	e.quiet(t)
 	if lines := b.logs.lines("WARN", long); len(lines) != 1 || !strings.Contains(lines[0], howToEnable) {
 		t.Errorf("logged %q", lines)
 	}
@@ -78,7 +82,7 @@ func TestNotesOfClientsThatLeftAreForgotten(t *testing.T) {
 	b := start(t, clientsOf(clientOf("a", e.URL), clientOf("b", e.URL), clientOf("c", e.URL)), plugintest.Options{})
 	for _, name := range []string{"a", "b", "c"} {
 		b.Deliver(name, &pluginpb.Message{})
-		b.expect(t, gone)
+		b.expect(t, retry)
 	}
 	state := stateOf(b)
 	state["disabled/odd"] = "not JSON"
@@ -98,7 +102,7 @@ func TestADisabledClientIsNotAsked(t *testing.T) {
 	b := start(t, clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
 	for range 2 {
 		b.Deliver("wh1", &pluginpb.Message{})
-		b.expect(t, gone)
+		b.expect(t, retry)
 	}
 	e.next(t)
 	e.quiet(t)
@@ -128,7 +132,7 @@ func TestANoteThatCannotBeKeptIsSaid(t *testing.T) {
 		return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Done{Done: &pluginpb.Done{Error: &pluginpb.Error{Message: "disk full"}}}}
 	}})
 	b.Deliver("wh1", &pluginpb.Message{})
-	b.expect(t, gone)
+	b.expect(t, retry)
 	if lines := b.logs.lines("WARN", "wh1"); len(lines) != 2 || !strings.Contains(lines[1], "disk full") {
 		t.Errorf("logged %q", lines)
 	}

@@ -55,7 +55,8 @@ func (p *plugin) Describe() sdk.Manifest {
 	}
 }
 
-// Declare names the configured clients, but for those that are disabled.
+// Declare names the configured clients. Those that are disabled keep their names
+// and their queues, so that nobody else gets what is theirs.
 func (p *plugin) Declare(ctx context.Context, host sdk.Host) ([]sdk.Route, error) {
 	p.host = host
 	if err := p.readDisabled(ctx); err != nil {
@@ -63,9 +64,7 @@ func (p *plugin) Declare(ctx context.Context, host sdk.Host) ([]sdk.Route, error
 	}
 	var routes []sdk.Route
 	for _, c := range p.order {
-		if !c.status.isDisabled() {
-			routes = append(routes, sdk.Route{Receiver: c.name, Group: c.group, Policy: p.policy})
-		}
+		routes = append(routes, sdk.Route{Receiver: c.name, Group: c.group, Policy: p.policy})
 	}
 	return routes, nil
 }

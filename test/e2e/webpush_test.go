@@ -77,7 +77,8 @@ func short() harness.Object { return harness.Object{"http": harness.Object{"wait
 func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 	t.Parallel()
 	service := fakepush.New(t, fakepush.Options{})
-	relay := harness.Start(t, with(pushRelay(service), short()))
+	// Long enough to confirm within it.
+	relay := harness.Start(t, with(pushRelay(service), harness.Object{"http": harness.Object{"waitTimeout": 3000}}))
 	b := newBrowser(t, relay, service, "phone", "")
 	release := make(chan struct{})
 	service.Script(fakepush.Answer{Until: release})
