@@ -176,7 +176,7 @@ func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.P
 	h.mu.Lock()
 	l := link.New(link.Options{
 		Channel: channel, Rights: p.request.GetRights(), Relay: h.relay, Auth: h.auth,
-		Switchboard: h.board, Guard: h.guard, Conduct: h.conductOf(channel), Declared: declared,
+		Switchboard: h.board, Guard: (*Core)(h).guardOf(channel, p.spec.Bundled), Conduct: h.conductOf(channel), Declared: declared,
 	})
 	h.links[channel] = l
 	h.mu.Unlock()

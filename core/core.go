@@ -16,7 +16,6 @@ import (
 	"mpush/core/auth"
 	"mpush/core/config"
 	"mpush/core/engine"
-	"mpush/core/guard"
 	"mpush/core/link"
 	"mpush/core/relay"
 	"mpush/core/store"
@@ -54,7 +53,6 @@ type Core struct {
 	dir        *dataDir
 	store      *store.SQLite
 	auth       *auth.Authority
-	guard      *guard.Guard
 	relay      *relay.Relay
 	board      *link.Switchboard
 	supervisor *supervisor.Supervisor
@@ -65,6 +63,7 @@ type Core struct {
 	config *config.Config  // that is in force
 	plans  map[string]plan // and what it makes of each channel; nil before the start
 	links  map[string]*link.Link
+	guards guards
 	// conduct is what each channel has done wrong so far.
 	conduct map[string]*link.Conduct
 	faults  map[string]error // the first that a channel has with its section
@@ -95,7 +94,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 	if c.store, err = store.OpenSQLite(ctx, filepath.Join(options.DataDir, "mpush.db")); err != nil {
 		return nil, err
 	}
-	c.guard = guard.New(guardLimits(cfg), c.log, time.Now)
+	c.changeGuards(guardLimits(cfg))
 	registry, err := c.store.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the data directory: %w", err)
@@ -122,16 +121,6 @@ func engineConfig(cfg *config.Config) engine.Config {
 		GroupMembers: cfg.Limits.GroupMembers,
 		TTL:          cfg.Limits.TTL.Milliseconds(),
 		Seed:         rand.Uint64(),
-	}
-}
-
-// guardLimits is the guard's share of the configuration, likewise.
-func guardLimits(cfg *config.Config) guard.Limits {
-	return guard.Limits{
-		PublishRate:  cfg.Limits.PublishRate,
-		PublishBurst: cfg.Limits.PublishBurst,
-		AuthFailures: cfg.Limits.AuthFailures,
-		Trusted:      cfg.TrustedProxies,
 	}
 }
 

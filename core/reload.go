@@ -72,7 +72,7 @@ func (c *Core) Reload(ctx context.Context, next *config.Config) (*Changes, error
 	c.adopt(next, plans)
 	c.board.Replace(slices.Concat(end, changes.Added), manifests)
 	change()
-	c.guard.Change(guardLimits(next))
+	c.changeGuards(guardLimits(next))
 	err = c.relay.Submit(ctx, &engine.Reconfigure{Config: engineConfig(next), Channels: enabled(next), Epoch: c.auth.Epoch()})
 	if err != nil {
 		return nil, err

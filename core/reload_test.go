@@ -32,6 +32,7 @@ type serving struct {
 
 func serve(t *testing.T, more string) *serving {
 	t.Helper()
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each process takes a second to end
 	s := &serving{t: t, in: section(t, 0), log: &journal{}}
 	o := options(t, s.text(5000, more), s.log)
 	s.path = o.Config.Path
@@ -70,7 +71,7 @@ func (s *serving) text(wait int, more string) string {
 func taking(names ...string) string {
 	var entries []string
 	for _, name := range names {
-		entries = append(entries, fmt.Sprintf(`%q: {"path": %q, "args": ["channel", "out"], "unpinned": true}`, name, os.Args[0]))
+		entries = append(entries, fmt.Sprintf(`%q: {"path": %q, "args": ["channel", "out"], "env": ["GORACE"], "unpinned": true}`, name, os.Args[0]))
 	}
 	return `, "plugins": {` + strings.Join(entries, ", ") + `}`
 }
@@ -159,7 +160,7 @@ func TestReloadWithAFaultChangesNothing(t *testing.T) {
 	in, taker := s.pid(s.in), s.pid("taker")
 	misspelt := func(more string) string { return strings.Replace(s.text(5000, more), "waitTimeout", "waitTimeot", 1) }
 	thirdParty := func(name, keys string) string {
-		return s.text(6000, fmt.Sprintf(`, "plugins": {%q: {"args": ["channel", "in"], %s}}`, name, keys))
+		return s.text(6000, fmt.Sprintf(`, "plugins": {%q: {"args": ["channel", "in"], "env": ["GORACE"], %s}}`, name, keys))
 	}
 	for name, test := range map[string]struct {
 		text string
@@ -207,7 +208,7 @@ func TestChannelThatIsOutOfServiceIsTriedAgainAndBlocksNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pinned := fmt.Sprintf(`, "plugins": {"late": {"path": %q, "args": ["channel", "out"], "sha256": "%x"}}`, program, sha256.Sum256(text))
+	pinned := fmt.Sprintf(`, "plugins": {"late": {"path": %q, "args": ["channel", "out"], "env": ["GORACE"], "sha256": "%x"}}`, program, sha256.Sum256(text))
 	s := serve(t, pinned)
 	if got := s.status("late"); got.State != supervisor.Down {
 		t.Fatalf("at first it is %+v", got)

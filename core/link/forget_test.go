@@ -13,6 +13,8 @@ func TestUnregisterEndsTheReceiversCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	in, push := c.connect("in"), c.connect("push")
+	push.say(&pluginpb.PluginEnvelope{RequestId: 1, Body: &pluginpb.PluginEnvelope_CheckToken{CheckToken: &pluginpb.CheckToken{}}})
+	push.hear() // its stream is open
 	session, err := c.auth.Issue("ann", "")
 	if err != nil {
 		t.Fatal(err)

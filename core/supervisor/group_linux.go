@@ -31,8 +31,8 @@ func groupUsage(group int) (usage, bool) {
 		// pid (name) state ppid pgrp …, rss as the 24th field, in pages; the
 		// name may hold anything.
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 22 || !bytes.Equal(fields[2], want) {
-			continue
+		if len(fields) < 22 || !bytes.Equal(fields[2], want) || fields[0][0] == 'Z' || fields[0][0] == 'X' {
+			continue // not of the group, or dead and not waited for
 		}
 		pages, _ := strconv.ParseInt(string(fields[21]), 10, 64)
 		u.processes++

@@ -29,8 +29,8 @@ type output struct {
 	mu       sync.Mutex
 	budget   float64 // bytes that may be logged now
 	filled   time.Time
-	lost     int       // lines not logged and not yet reported
-	lostSize int       // their bytes
+	lost     int // lines not logged and not yet reported
+	lostSize int // their bytes
 	losing   bool
 	told     time.Time // when losses were spoken of last
 	tail     string    // the last line that was text, before a Go stack trace

@@ -53,6 +53,8 @@ const (
 	endsByStdin    = "ends-by-stdin"   // the kernel does not kill it with the core
 	ignoresStdin   = "ignores-stdin"   // nothing but a kill ends it
 	newerProtocol  = "newer-protocol"
+	hoards         = "hoards" // 300 MB once it runs
+	brood          = "brood"  // forks 40 children that sleep
 )
 
 // playPlugin is the main of a plugin.
@@ -140,6 +142,7 @@ type server struct {
 	pluginpb.UnimplementedPluginServer
 	serverPlugin
 	started, stopped, left chan struct{}
+	hoard                  [][]byte
 }
 
 // hang blocks for good in the call that the vice names.
@@ -217,6 +220,16 @@ func (s *server) Start(context.Context, *pluginpb.StartRequest) (*pluginpb.Start
 		for range megabytes {
 			_, _ = s.stderr.Write(block)
 			_, _ = s.stdout.Write(block)
+		}
+	case hoards:
+		for range 300 {
+			s.hoard = append(s.hoard, bytes.Repeat([]byte{1}, 1<<20)) // written to, or it takes no memory
+		}
+	case brood:
+		for range 40 {
+			if err := exec.Command("/bin/sleep", "1000").Start(); err != nil {
+				panic(err)
+			}
 		}
 	}
 	close(s.started)
