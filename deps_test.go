@@ -45,7 +45,7 @@ func bans() map[string][]ban {
 			{"mpush/examples/...", nil, "examples are to be copied, not built upon"},
 		},
 		"mpush/cmd/...": {
-			{"mpush/core/...", []string{"mpush/core", "mpush/core/config", "mpush/core/supervisor"}, "core composes its parts; a command loads the configuration and shows statuses"},
+			{"mpush/core/...", []string{"mpush/core", "mpush/core/config", "mpush/core/control", "mpush/core/supervisor"}, "core composes its parts; a command loads the configuration, shows statuses and asks a running relay"},
 			{"github.com/hashicorp/...", nil, goPlugin},
 		},
 		"mpush/core/...": {
@@ -55,6 +55,7 @@ func bans() map[string][]ban {
 		"mpush/core":           {{"github.com/hashicorp/...", nil, goPlugin}},
 		"mpush/core/auth":      {{"mpush/core/...", []string{"mpush/core/message"}, "who may come in depends on no queue and no process"}},
 		"mpush/core/config":    {{"mpush/...", nil, "the configuration is read before there is anything else"}},
+		"mpush/core/control":   {{"mpush/sdk/...", nil, authors}, {"mpush/core/supervisor", nil, "it is told how the channels are"}, {"mpush/core/store/...", nil, "it reads what it is given"}},
 		"mpush/core/engine":    {{outside, []string{"mpush/core/message", "mpush/core/record"}, "a deterministic state machine does no I/O"}},
 		"mpush/core/guard":     {{outside, nil, "it counts addresses and names, whatever they ask for"}},
 		"mpush/core/link":      {{"github.com/hashicorp/...", nil, goPlugin}, {"mpush/core/store/...", nil, "the relay is the store's only user"}, {"mpush/core/supervisor", nil, "a link serves one stream, whoever runs the process"}},
@@ -86,6 +87,7 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/SherClockHolmes/webpush-go": {"mpush/plugins/webpush"},
 		"github.com/bufbuild/protocompile/...":  {"mpush/sdk/pluginpb/protogen"},
+		"github.com/fsnotify/fsnotify":          {"mpush/core/config"},
 		"github.com/go-viper/mapstructure/...":  {"mpush/sdk"},
 		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
 		"github.com/gorilla/websocket":          {"mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},

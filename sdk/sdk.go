@@ -282,7 +282,7 @@ type Credentials struct {
 	// Trusted lets the caller in without a token. It needs the right
 	// AcceptWithoutToken. A given Auth is still checked.
 	Trusted bool
-	Remote  string // the caller's address without port
+	Remote  string // the caller's address without port, for limits; "" is not counted
 }
 
 // Publish is a message to send.

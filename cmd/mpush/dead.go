@@ -24,9 +24,15 @@ func (o *operator) dead() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "dead",
 		Short: "List, show, replay and drop dead letters",
-		Long: `A dead letter is a message that a receiver did not get: it expired, was rejected
-by the endpoint for good, or its receiver was forgotten. It is kept as long as
-the history.`,
+		Long: `A dead letter is a message that a receiver did not get: it expired, or was
+rejected by the endpoint for good. It is kept as long as the history. What waited
+for a receiver that is forgotten by now is no letter, since nobody is left to get
+it; "mpush trace" has it.`,
+		Example: `  mpush dead list
+  mpush dead show 1596543210123
+  mpush dead replay 1596543210123 phone`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(o.deadList(), o.deadShow(), o.deadEach(
 		&cobra.Command{
@@ -46,6 +52,10 @@ the history.`,
 	return group
 }
 
+// mostLetters is how many dead letters the relay gives in one answer, and those
+// of one message besides.
+const mostLetters = 1000
+
 func (o *operator) deadList() *cobra.Command {
 	var receiver, below string
 	var limit int
@@ -55,6 +65,9 @@ func (o *operator) deadList() *cobra.Command {
 		Example: "  mpush dead list --receiver phone --limit 20",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
+		if limit < 1 || limit > mostLetters {
+			return fmt.Errorf("--limit %d: expected 1 to %d", limit, mostLetters)
+		}
 		var from control.MID
 		if below != "" {
 			var err error
@@ -83,7 +96,7 @@ func (o *operator) deadList() *cobra.Command {
 	})
 	c.Flags().StringVar(&receiver, "receiver", "", "of this receiver alone")
 	c.Flags().StringVar(&below, "below", "", "older than this mid")
-	c.Flags().IntVar(&limit, "limit", 100, "about how many, at most 1000")
+	c.Flags().IntVar(&limit, "limit", 100, fmt.Sprint("about how many, at most ", mostLetters))
 	return c
 }
 
@@ -132,7 +145,7 @@ func lettersOf(ctx context.Context, client *control.Client, mid control.MID, rec
 		}
 	}
 	if len(letters) == 0 {
-		return nil, errors.New("there is no such dead letter")
+		return nil, errors.New(`there is no such dead letter: "mpush dead list" shows all, "mpush trace" what became of a message`)
 	}
 	return letters, nil
 }
@@ -179,7 +192,7 @@ func (s *selection) letters(ctx context.Context, client *control.Client, args []
 	}
 	var letters []control.DeadLetter
 	for below := control.MID(0); ; {
-		page, err := client.Dead(ctx, s.receiver, below, 1000)
+		page, err := client.Dead(ctx, s.receiver, below, mostLetters)
 		if err != nil {
 			return nil, err
 		}

@@ -59,19 +59,24 @@ func moment(t control.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// line makes text fit one line of a table.
-func line(text string) string {
-	const most = 60
-	clean := strings.Map(func(r rune) rune {
+// clean puts all of a text on one line, and does nothing to a terminal.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 {
 			return ' '
 		}
 		return r
 	}, text)
-	if runes := []rune(clean); len(runes) > most {
+}
+
+// line is clean for a column of a table: no longer than fits there.
+func line(text string) string {
+	const most = 60
+	text = clean(text)
+	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}
-	return clean
+	return text
 }
 
 func parseMID(text string) (control.MID, error) {
@@ -131,8 +136,10 @@ func remarks(c *control.Channel) string {
 
 func (o *operator) trace() *cobra.Command {
 	return o.command(&cobra.Command{
-		Use:     "trace MID",
-		Short:   "Show what became of a message",
+		Use:   "trace MID",
+		Short: "Show what became of a message",
+		Long: `Trace shows a message whole, and for each receiver its status, the attempts and
+the last error, as long as the history is kept (history.keep).`,
 		Example: "  mpush trace 1596543210123",
 		Args:    cobra.ExactArgs(1),
 	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
@@ -157,11 +164,11 @@ func (o *operator) trace() *cobra.Command {
 
 func printMessage(w io.Writer, m *control.Message) {
 	fmt.Fprintf(w, "mid\t%d\n", m.MID)
-	fmt.Fprintf(w, "to\t%s %s\n", m.SendType, line(m.Target))
-	fmt.Fprintf(w, "from\t%s\n", strings.TrimSpace(m.FromMethod+" "+line(m.FromName)))
-	fmt.Fprintf(w, "text\t%s\n", line(m.Text))
-	fmt.Fprintf(w, "desp\t%s\n", line(m.Desp))
-	fmt.Fprintf(w, "extra\t%s\n", line(string(m.Extra)))
+	fmt.Fprintf(w, "to\t%s %s\n", m.SendType, clean(m.Target))
+	fmt.Fprintf(w, "from\t%s\n", strings.TrimSpace(m.FromMethod+" "+clean(m.FromName)))
+	fmt.Fprintf(w, "text\t%s\n", clean(m.Text))
+	fmt.Fprintf(w, "desp\t%s\n", clean(m.Desp))
+	fmt.Fprintf(w, "extra\t%s\n", clean(string(m.Extra)))
 	fmt.Fprintf(w, "accepted\t%s\n", moment(m.AcceptedAt))
 	fmt.Fprintf(w, "expires\t%s\n", moment(m.ExpiresAt))
 }

@@ -41,8 +41,11 @@ order and acknowledged. Without a command it serves.`,
 	cmd.PersistentFlags().StringVar(&s.data, "data", "", "data directory (default data, or $MPUSH_DATA)")
 	cmd.AddCommand(
 		&cobra.Command{
-			Use:     "serve",
-			Short:   "Run the relay (the default)",
+			Use:   "serve",
+			Short: "Run the relay (the default)",
+			Long: `Serve runs the relay until it is asked to end (SIGINT, SIGTERM). It follows its
+configuration: a change of the file takes effect if all of it is right, and
+SIGHUP asks for the same.`,
 			Example: "  mpush serve --config config.json --data data",
 			Args:    cobra.NoArgs,
 			RunE:    cmd.RunE,

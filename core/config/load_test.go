@@ -109,9 +109,9 @@ func TestDefaults(t *testing.T) {
 	want := Limits{
 		TTL: 7 * 24 * time.Hour, QueueLength: 100_000, QueueBytes: 256 << 20,
 		Receivers: 100_000, GroupMembers: 10_000, ForgetAfter: 90 * 24 * time.Hour,
-		PublishRate: 200, PublishBurst: 2000, AuthFailures: 10,
+		PublishRate: 200, PublishBurst: 2000, AuthFailures: 10, DiskReserve: 64 << 20,
 	}
-	if c.Limits != want || c.AuthTTL != 0 || c.Log != (Log{slog.LevelInfo, "text"}) {
+	if c.Limits != want || c.AuthTTL != 0 || c.HistoryKeep != 7*24*time.Hour || c.Log != (Log{slog.LevelInfo, "text"}) {
 		t.Errorf("%+v", c)
 	}
 	if got := fmt.Sprint(c.TrustedProxies); got != "[127.0.0.0/8 ::1/128]" {
@@ -147,12 +147,13 @@ func TestSettings(t *testing.T) {
 	c := mustLoad(t, `{
 		"token": 12345678901234567890123,
 		"auth": {"ttl": "1d12h"},
-		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7, "publishRate": 0, "publishBurst": 20, "authFailures": 3},
+		"limits": {"ttl": 5000, "queueLength": 1e3, "queueBytes": 0, "receivers": 5.0, "groupMembers": 7, "publishRate": 0, "publishBurst": 20, "authFailures": 3, "forgetAfter": "1d", "diskReserve": 0},
+		"history": {"keep": "30d"},
 		"trustedProxies": ["10.1.2.3/8", "192.168.1.1", "::ffff:127.0.0.1", "fd00::/8"],
 		"log": {"level": "debug", "format": "json"},
 	}`)
-	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, PublishBurst: 20, AuthFailures: 3, ForgetAfter: 90 * 24 * time.Hour}
-	if c.Limits != want || c.AuthTTL != 36*time.Hour || c.Log != (Log{slog.LevelDebug, "json"}) {
+	want := Limits{TTL: 5 * time.Second, QueueLength: 1000, Receivers: 5, GroupMembers: 7, PublishBurst: 20, AuthFailures: 3, ForgetAfter: 24 * time.Hour}
+	if c.Limits != want || c.AuthTTL != 36*time.Hour || c.HistoryKeep != 30*24*time.Hour || c.Log != (Log{slog.LevelDebug, "json"}) {
 		t.Errorf("%+v", c)
 	}
 	if got := fmt.Sprint(c.TrustedProxies); got != "[10.0.0.0/8 192.168.1.1/32 127.0.0.1/32 fd00::/8]" {
@@ -174,16 +175,16 @@ func TestUnservedAndLaterSectionsAreNamed(t *testing.T) {
 	c := mustLoad(t, `{
 		"tokens": [{"name": "ci"}],
 		"ops": {"listen": "", "pprof": true}, "history": {"keep": "7d"},
-		"limits": {"connections": 5, "diskReserve": 1, "ttl": 1},
+		"limits": {"connections": 5, "ttl": 1},
 		"console": {"x": "${env:ABSENT}"},
 		"plugins": {"a": {"path": "/a", "unpinned": true, "limits": {}}},
 		"fcm": {"projectId": "x"},
 	}`)
-	if got, want := fmt.Sprint(c.Unserved), "[tokens limits.connections limits.diskReserve history.keep ops.listen ops.pprof console]"; got != want {
+	if got, want := fmt.Sprint(c.Unserved), "[tokens limits.connections ops.listen ops.pprof console]"; got != want {
 		t.Errorf("unserved %s\nwant     %s", got, want)
 	}
 	want := []string{
-		"config.json:4:50: limits.ttl: 1 ms is too short, raised to 1000 ms",
+		"config.json:4:32: limits.ttl: 1 ms is too short, raised to 1000 ms",
 		"config.json:7:3: fcm: belongs to a later version of mpush and is ignored",
 	}
 	if !slices.Equal(c.Warnings, want) {

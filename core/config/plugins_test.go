@@ -41,6 +41,26 @@ func TestPluginEntry(t *testing.T) {
 	}
 }
 
+func TestPluginMemoryIsBoundedAndRaisedToItsLeast(t *testing.T) {
+	for given, want := range map[string]struct {
+		memory  int64
+		warning string
+	}{
+		`{}`:                    {0, ""},
+		`{"memory": 0}`:         {0, ""},
+		`{"memory": 268435456}`: {256 << 20, ""},
+		`{"memory": 1000}`:      {32 << 20, "config.json:1:62: plugins.a.limits.memory: 1000 bytes are too few, raised to 33554432"},
+	} {
+		c := mustLoad(t, `{"plugins": {"a": {"path": "p", "unpinned": true, "limits": `+given+`}}}`)
+		if got := channel(t, c, "a").MaxMemory; got != want.memory || len(c.Unserved) != 0 {
+			t.Errorf("%s: %d, unserved %q", given, got, c.Unserved)
+		}
+		if got := strings.Join(c.Warnings, "\n"); got != want.warning {
+			t.Errorf("%s: warnings %q", given, got)
+		}
+	}
+}
+
 func TestPluginFaults(t *testing.T) {
 	const good = `"path": "p", "unpinned": true`
 	for entry, want := range map[string]string{
@@ -59,6 +79,8 @@ func TestPluginFaults(t *testing.T) {
 		`"a": {` + good + `, "env": ["A=1"]}`:              "config.json:2:46: plugins.a.env[0]: expected the name of an environment variable, without a value",
 		`"a": {` + good + `, "config": []}`:                "config.json:2:38: plugins.a.config: expected an object, found an array",
 		`"a": {` + good + `, "limits": 5}`:                 "config.json:2:38: plugins.a.limits: expected an object, found a number",
+		`"a": {` + good + `, "limits": {"memory": "1G"}}`:  "config.json:2:49: plugins.a.limits.memory: expected a whole number from 0, found a string",
+		`"a": {` + good + `, "limits": {"memori": 1}}`:     `config.json:2:49: plugins.a.limits.memori: unknown key (did you mean "memory"?)`,
 		`"a": {` + good + `, "enabled": "no"}`:             "config.json:2:38: plugins.a.enabled: expected true or false, found a string",
 		`"webhook": {` + good + `}`:                        "config.json:2:1: plugins.webhook: the name webhook is reserved: choose another, such as my-webhook",
 		`"token": {` + good + `}`:                          "config.json:2:1: plugins.token: the name token is reserved: choose another, such as my-token",

@@ -71,8 +71,10 @@ type link struct {
 	channel string
 	ready   bool
 	// stopping: the channel drains.
-	stopping bool
-	routes   []*route // up over this link; each knows its place
+	stopping  bool
+	waits     int      // senders that wait
+	waitBytes int64    // of their messages
+	routes    []*route // up over this link; each knows its place
 }
 
 // pending is what goes on when a write has ended.

@@ -47,7 +47,7 @@ func (e *Engine) sent(ev *Sent) {
 	case ev.Key.Digest != p.event.Key.Digest:
 		e.refuse(link, request, Invalid, "idempotency key: it was used for another message")
 	default:
-		e.trace(&pendingTrace{link: link, request: request, any: true}, ev.Key.MID)
+		e.trace(&pendingTrace{link: link, request: request, any: true, sent: ev.Key.MID}, ev.Key.MID)
 	}
 	e.unkey(p.key)
 }

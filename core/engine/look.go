@@ -13,6 +13,7 @@ type pendingTrace struct {
 	from    string
 	any     bool
 	whole   bool
+	sent    message.MID // not 0: the caller sent it itself, by a key
 }
 
 func (e *Engine) status(ev *Status) {
@@ -60,6 +61,9 @@ func (e *Engine) traced(ev *Traced) {
 	switch {
 	case ev.Err != nil:
 		e.refuse(p.link, p.request, Unavailable, "the message could not be read: "+ev.Err.Error())
+		return
+	case ev.Message == nil && p.sent != 0: // the key is kept longer than the history
+		e.answer(p.link, p.request, Published{MID: p.sent})
 		return
 	case ev.Message == nil || !p.any && (p.from == "" || p.from != ev.Message.FromName):
 		e.refuse(p.link, p.request, NotFound, "there is no such message, or no more")

@@ -61,6 +61,7 @@ type world struct {
 	queued    int
 	replayed  int  // dead letters that were queued again
 	restless  bool // a receiver was forgotten or the core died
+	epoch     uint64
 }
 
 type key struct {
@@ -368,7 +369,20 @@ func (w *world) attach(name string) {
 	w.step(&engine.Attach{
 		Link: w.links[holding].id, Request: w.request(), Name: name, Group: "g",
 		Policy: record.Policy{Exclusive: true, Acks: true, Prefetch: w.prefetch, Resend: 100, Retry: 100},
+		Epoch:  w.epoch,
 	})
+}
+
+// endLink is the end of a channel's stream, whose requests nobody is left to hear
+// of.
+func (w *world) endLink(channel string) {
+	l := w.links[channel]
+	for _, p := range w.published {
+		if p.link == l.id {
+			p.answered = 1
+		}
+	}
+	w.step(&engine.LinkDown{Link: l.id})
 }
 
 func (w *world) register(name string) {
@@ -528,13 +542,25 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 			},
 			"channelDies": func(t *rapid.T) {
 				channel := rapid.SampledFrom(channels).Draw(t, "channel")
-				l := w.links[channel]
-				for _, p := range w.published {
-					if p.link == l.id {
-						p.answered = 1 // nobody is there to hear it
-					}
+				w.endLink(channel)
+				w.linkUp(channel)
+			},
+			"reload": func(t *rapid.T) {
+				channel := rapid.SampledFrom(channels).Draw(t, "channel")
+				config := engine.Config{TTL: w.ttl}
+				w.step(&engine.LinkStopping{Link: w.links[channel].id})
+				w.endLink(channel)
+				delete(w.links, channel)
+				if rapid.Bool().Draw(t, "off") {
+					others := slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return c == channel })
+					w.step(&engine.Reconfigure{Config: config, Channels: others, Epoch: w.epoch})
+					w.workTracked(rapid.IntRange(0, len(w.jobs)).Draw(t, "jobs"))
+					w.advance(rapid.SampledFrom([]int64{0, 5000}).Draw(t, "ms"))
 				}
-				w.step(&engine.LinkDown{Link: l.id})
+				if rapid.Bool().Draw(t, "token") {
+					w.epoch++
+				}
+				w.step(&engine.Reconfigure{Config: config, Channels: channels, Epoch: w.epoch})
 				w.linkUp(channel)
 			},
 			"coreDies": func(t *rapid.T) {

@@ -17,8 +17,16 @@ type wait struct {
 	items    []*item // that are held for it
 	open     int     // targets without a final status
 	done     bool
+	held     int64 // bytes, against what its link may hold; 0: not yet, or no more
 	timer    timer
 }
+
+// A link's senders may wait for so many messages at once, which stay in memory
+// for so long. One more is answered at once.
+const (
+	maxWaits     = 16_384
+	maxWaitBytes = 64 << 20
+)
 
 func (w *wait) fire(e *Engine) { e.finishWait(w) }
 
@@ -28,6 +36,10 @@ func (e *Engine) finishWait(w *wait) {
 	if !w.done {
 		w.done = true
 		e.timers.clear(&w.timer)
+		if l := e.links[w.link]; l != nil && w.held > 0 {
+			l.waits--
+			l.waitBytes -= w.held
+		}
 		e.finished = append(e.finished, w)
 	}
 }
@@ -206,9 +218,13 @@ func (p *pendingPut) resume(e *Engine, err error) {
 		w.items = append(w.items, it)
 		w.open++
 	}
-	if w.open == 0 || p.deadline <= e.clock || e.stopping || e.links[w.link] == nil || e.links[w.link].stopping {
+	l := e.links[w.link]
+	if w.open == 0 || p.deadline <= e.clock || e.stopping || l == nil || l.stopping || l.waits >= maxWaits || l.waitBytes >= maxWaitBytes {
 		e.finishWait(w)
 	} else {
+		w.held = max(size, 1)
+		l.waits++
+		l.waitBytes += w.held
 		e.timers.set(&w.timer, max(p.deadline, e.clock))
 	}
 }

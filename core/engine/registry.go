@@ -32,13 +32,36 @@ type change struct {
 	ops       []record.Op
 }
 
+// maxDeferred bounds what waits for the changes of one receiver: they are made
+// one by one, each on disk before the next. One too many is refused.
+const maxDeferred = 1024
+
 // deferred puts an event behind a change of the receiver that is under way.
 func (e *Engine) deferred(name string, event Event) bool {
 	waiting, busy := e.changing[name]
-	if busy {
+	switch {
+	case !busy:
+	case len(waiting) < maxDeferred:
 		e.changing[name] = append(waiting, event)
+	default:
+		e.overrun(event)
 	}
 	return busy
+}
+
+// overrun refuses what changes receivers.
+func (e *Engine) overrun(event Event) {
+	const text = "too many changes of this receiver are under way"
+	switch ev := event.(type) {
+	case *Attach:
+		e.refuse(ev.Link, ev.Request, Unavailable, text)
+	case *Register:
+		e.refuse(ev.Link, ev.Request, Unavailable, text)
+	case *Declare:
+		e.refuse(ev.Link, ev.Request, Unavailable, text)
+	case *Unregister:
+		e.refuse(ev.Link, ev.Request, Unavailable, text)
+	}
 }
 
 // commit sends changes to disk; next goes on.
@@ -306,6 +329,10 @@ func (e *Engine) declare(ev *Declare) {
 	if l == nil || e.deferred("\x00"+l.channel, ev) {
 		return
 	}
+	if most := e.config.Receivers; most > 0 && len(ev.Routes) > most { // before each of them is looked at
+		e.answer(ev.Link, ev.Request, tooManyReceivers(most))
+		return
+	}
 	p := &pendingDeclare{channel: l.channel, link: ev.Link, request: ev.Request, names: []string{"\x00" + l.channel}}
 	named := make(map[string]bool, len(ev.Routes))
 	for _, spec := range ev.Routes {
@@ -366,9 +393,13 @@ func (e *Engine) tooMany(specs []RouteSpec) *Refusal {
 		}
 	}
 	if e.config.Receivers > 0 && receivers > e.config.Receivers && receivers > len(e.receivers) {
-		return &Refusal{Limit, fmt.Sprintf("limits.receivers: the server may know %d receivers", e.config.Receivers)}
+		return tooManyReceivers(e.config.Receivers)
 	}
 	return nil
+}
+
+func tooManyReceivers(most int) *Refusal {
+	return &Refusal{Limit, fmt.Sprintf("limits.receivers: the server may know %d receivers", most)}
 }
 
 type pendingDeclare struct {

@@ -73,8 +73,12 @@ const token = "a strong one"
 
 func newCore(t *testing.T) *core {
 	t.Helper()
-	mem := store.NewMemory()
-	registry, err := mem.Load(t.Context())
+	return newCoreOn(t, store.NewMemory())
+}
+
+func newCoreOn(t *testing.T, disk store.Store) *core {
+	t.Helper()
+	registry, err := disk.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +87,7 @@ func newCore(t *testing.T) *core {
 		t.Fatal(err)
 	}
 	c := &core{t: t, auth: authority, board: NewSwitchboard(),
-		relay: relay.New(engine.New(engine.Config{}, registry, nil), mem, time.Now, slog.New(slog.DiscardHandler))}
+		relay: relay.New(engine.New(engine.Config{}, registry, nil), disk, time.Now, slog.New(slog.DiscardHandler))}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.relay.Run(ctx) }()

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// maxWaiting is how much of one plugin may wait for the relay, in bytes: beyond
-// it nothing more is read from that plugin, so that one that floods takes its
-// turn behind its own flood and others theirs before it.
-const maxWaiting = 1 << 20
+// maxWaiting is how much of one plugin may wait for the relay and its disk, in
+// bytes: beyond it nothing more is read from that plugin, so that one that floods
+// waits for its own flood, and others for a small part of it.
+const maxWaiting = 2 << 20
 
 // eventCost is what an event costs in memory besides what it carries, in bytes.
 const eventCost = 256

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mpush/core/record"
+	"mpush/core/store"
 	"mpush/sdk/pluginpb"
 )
 
@@ -70,6 +72,39 @@ func TestWaitingIsAFloodWhenItIsATenthOfTheTime(t *testing.T) {
 			t.Errorf("%s: %d floods, want %d", test.name, floods, test.want)
 		}
 	}
+}
+
+// stuck is a store whose disk takes its time.
+type stuck struct {
+	*store.Memory
+	gate chan struct{} // writes wait until it is closed
+}
+
+func (s *stuck) Commit(ctx context.Context, ops []record.Op) error {
+	<-s.gate
+	return s.Memory.Commit(ctx, ops)
+}
+
+func TestFloodWaitsForTheDiskAndIsNamed(t *testing.T) {
+	disk := &stuck{Memory: store.NewMemory(), gate: make(chan struct{})}
+	c := newCoreOn(t, disk)
+	flood, judge := c.connectJudged("flood")
+	// Each frame fills a half of what may wait, by the cost of its events alone.
+	var half []*pluginpb.PluginEnvelope
+	for range maxWaiting / eventCost / 2 {
+		half = append(half, attach(0, withToken(), "ann"))
+	}
+	for range 3 { // the third is read, and waits
+		flood.say(half...)
+	}
+	select {
+	case flood.plugin.toCore <- &pluginpb.PluginFrame{}:
+		t.Error("more was read than may wait")
+	case <-time.After(patienceWithFloods + 50*time.Millisecond):
+	}
+	close(disk.gate)
+	judge.await(t, `vice="asks faster than it can be served and is slowed down" count=1`)
+	flood.say() // it goes on
 }
 
 // A plugin that asks for all of its state many times at once is answered one by

@@ -36,6 +36,7 @@ type job struct {
 	token   uint64      // the engine's, 0 for none
 	written func(error) // somebody else's
 	urgent  bool        // do not wait for company
+	done    func()      // called when it and all before it were dealt with; or nil
 
 	load   *engine.Load
 	find   *engine.Find
@@ -227,7 +228,14 @@ func (c *committer) commit(ctx context.Context) {
 		}
 		ops = append(ops, jobs[i].ops...)
 	}
-	defer c.finished(bytes)
+	defer func() {
+		c.finished(bytes)
+		for i := range jobs {
+			if jobs[i].done != nil {
+				jobs[i].done()
+			}
+		}
+	}()
 	c.kept = nil
 	var err error
 	if len(ops) > 0 {
@@ -253,6 +261,9 @@ func (c *committer) commit(ctx context.Context) {
 		c.mu.Unlock()
 		close(c.fatal)
 		return
+	}
+	if errors.Is(err, store.ErrFull) {
+		err = store.ErrFull // where the file is and what failed is in the log, not for senders
 	}
 	c.report(ctx, jobs, err)
 }

@@ -83,6 +83,7 @@ func (k *keeper) expire(ctx context.Context) error {
 	to := k.relay.now().UnixMilli()
 	// What is being written right now may expire before it is seen.
 	to -= time.Second.Milliseconds()
+	k.expired = min(k.expired, to) // a clock that was set back
 	for k.expired < to {
 		overdue, next, err := k.history.Overdue(ctx, k.expired, to, overdueStep)
 		if err != nil {

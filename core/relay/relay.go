@@ -52,7 +52,7 @@ type outlet struct {
 // batch is events that one link has submitted at once.
 type batch struct {
 	events []engine.Event
-	taken  func() // called when the engine has had them; or nil
+	done   func() // called when they were dealt with; or nil
 }
 
 // maxBatches bounds the events that wait for the loop: submitters block, and so
@@ -102,16 +102,18 @@ func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
 	return r.SubmitThen(ctx, nil, events...)
 }
 
-// SubmitThen is Submit, and calls taken, which must not block, when the engine
-// has had the events; never if the relay ends before.
-func (r *Relay) SubmitThen(ctx context.Context, taken func(), events ...engine.Event) error {
+// SubmitThen is Submit, and calls done, which must not block, when the events
+// and what was given to the disk by then were dealt with; never if the relay ends
+// before.
+// Who waits for that between floods of events delays nobody else by them.
+func (r *Relay) SubmitThen(ctx context.Context, done func(), events ...engine.Event) error {
 	select {
 	case <-r.done:
 		return errStopped
 	default:
 	}
 	select {
-	case r.inbox <- batch{events, taken}:
+	case r.inbox <- batch{events, done}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -210,8 +212,9 @@ func (r *Relay) drain() {
 
 func (r *Relay) take(b batch) {
 	r.step(b.events)
-	if b.taken != nil {
-		b.taken()
+	if b.done != nil {
+		// Also what gives nothing to the disk may wait for what does.
+		r.committer.stage(job{done: b.done})
 	}
 }
 

@@ -177,8 +177,8 @@ func (s *SQLite) Away(ctx context.Context, before int64, after string, n int) (n
 
 // Backup writes a copy of everything as of one moment to a new file, while the
 // store goes on. The copy is a database of its own, whole when Backup returns
-// nil; else there may be a part of it.
-func (s *SQLite) Backup(ctx context.Context, path string) error {
+// nil; else there is none.
+func (s *SQLite) Backup(ctx context.Context, path string) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -187,7 +187,11 @@ func (s *SQLite) Backup(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
 	c, err := openConn(s.path, "mode=ro")
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s.path, err)

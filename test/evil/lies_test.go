@@ -53,8 +53,30 @@ func TestLiesChangeNothingAndAreNamed(t *testing.T) {
 			}
 		})
 	}
+	w.shown(t)
 	w.settled(t, before)
 	w.autopsy(t, 2+len(vices))
+}
+
+// shown makes sure that the operator sees each liar with what it did, and
+// nothing of the kind at the others.
+func (w *witness) shown(t *testing.T) {
+	t.Helper()
+	status := harness.Run(t, w.Dir, nil, "status", "--data", "data")
+	for _, l := range liars() {
+		want := 1
+		if l.vice == "attaches-taken" {
+			want = 0 // its clients may have wanted it
+		}
+		if got := lines(status.Stdout, l.vice+" ", l.line); got != want {
+			t.Errorf("the status shows %s %d times, want %d:\n%s", l.vice, got, want, status.Stdout)
+		}
+	}
+	for _, name := range []string{"http ", "websocket "} {
+		if lines(status.Stdout, name, " running ") != 1 || lines(status.Stdout, name, "times so far") != 0 {
+			t.Errorf("the status blames %s:\n%s", name, status.Stdout)
+		}
+	}
 }
 
 // lie lets a liar lie until it is named, while messages wait for others and for

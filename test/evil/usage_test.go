@@ -73,7 +73,7 @@ func (w *witness) settled(t *testing.T, before usage) {
 		return w.usage(t).files <= before.files
 	})
 	after := w.usage(t)
-	t.Logf("the core took %v, then %v", before, after)
+	t.Logf("the core took %v, then %v; nobody waited longer than %v", before, after, w.slowest)
 	if grown := after.peak - before.resident; grown > mostGrowth() {
 		t.Errorf("its memory has grown by %d MiB", grown>>20)
 	}

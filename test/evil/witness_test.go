@@ -52,6 +52,8 @@ func noteSources(t *testing.T) {
 type witness struct {
 	*harness.Relay
 	phone *harness.Client // a receiver that is connected all the time
+	// slowest is the longest that a message has taken, with its ack and reply.
+	slowest time.Duration
 }
 
 // startWitness runs a relay with the configuration laid over the harness's. The
@@ -67,9 +69,11 @@ func startWitness(t *testing.T, config harness.Object) *witness {
 // served makes sure that a message goes through now, with the ack and the reply.
 func (w *witness) served(t *testing.T) {
 	t.Helper()
+	began := time.Now()
 	answer := w.Begin(t, harness.Request{Target: "/phone.send?text=still+there"})
 	w.phone.Take(t, "still there")
 	answer().ExpectStatuses(t, statuses{"phone": "ok"})
+	w.slowest = max(w.slowest, time.Since(began))
 }
 
 // serveUntil makes sure that others are served until the condition holds, and

@@ -32,6 +32,10 @@ type Options struct {
 	// MaxBody is the size in bytes beyond which a body is answered 413; 0 stands
 	// for 4096.
 	MaxBody int
+	// Answer decides what each push is answered, instead of Script and Always.
+	// Next and Seen do not return the pushes then. It is called from many
+	// goroutines.
+	Answer func(*Push) Answer
 }
 
 // Push is one request that kept to the protocol, in the order of arrival.
@@ -54,6 +58,7 @@ type Server struct {
 	t       testing.TB
 	http    *httptest.Server
 	maxBody int
+	answer  func(*Push) Answer // nil: the scripts'
 	pushes  chan *Push
 	closing chan struct{}
 
@@ -70,7 +75,7 @@ func New(t testing.TB, o Options) *Server {
 		o.MaxBody = defaultMaxBody
 	}
 	s := &Server{
-		t: t, maxBody: o.MaxBody, pushes: make(chan *Push, maxPushes), closing: make(chan struct{}),
+		t: t, maxBody: o.MaxBody, answer: o.Answer, pushes: make(chan *Push, maxPushes), closing: make(chan struct{}),
 		subscriptions: make(map[string]*Subscription),
 	}
 	s.http = httptest.NewUnstartedServer(s)
@@ -143,7 +148,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	push, refused := s.take(r)
 	if refused != nil {
 		s.mu.Lock()
-		late := s.closed
+		late := s.closed || refused.gone
 		s.mu.Unlock()
 		if !late {
 			s.t.Errorf("fakepush: %s %s: %v", r.Method, r.URL.Path, refused.err)
@@ -152,24 +157,37 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := Answer{Status: http.StatusRequestEntityTooLarge}
-	if push.Payload != nil {
+	switch {
+	case push.Payload != nil && s.answer != nil:
+		if a = s.answer(push); a.Status == 0 {
+			a.Status = http.StatusCreated
+		}
+	case push.Payload != nil:
 		a = s.answerFor(push.Subscription)
 	}
 	if push.Status = a.Status; a.Reset {
 		push.Status = 0
 	}
+	if s.answer == nil {
+		s.keep(push)
+	}
+	a.give(w, r, s.closing)
+}
+
+// keep puts a push where Next finds it.
+func (s *Server) keep(push *Push) {
 	select {
 	case s.pushes <- push:
 	default:
 		s.t.Errorf("fakepush: more than %d pushes that nobody asked for", maxPushes)
 	}
-	a.give(w, r, s.closing)
 }
 
 // refusal is the answer to a request that breaks the protocol.
 type refusal struct {
 	status int
 	err    error
+	gone   bool // the client, in the middle of its request
 }
 
 // take checks a request and reads it.
@@ -179,28 +197,28 @@ func (s *Server) take(r *http.Request) (*Push, *refusal) {
 	s.mu.Unlock()
 	switch {
 	case subscription == nil:
-		return nil, &refusal{http.StatusNotFound, errors.New("no such subscription")}
+		return nil, &refusal{status: http.StatusNotFound, err: errors.New("no such subscription")}
 	case r.Method != http.MethodPost:
-		return nil, &refusal{http.StatusMethodNotAllowed, errors.New("a push is a POST")}
+		return nil, &refusal{status: http.StatusMethodNotAllowed, err: errors.New("a push is a POST")}
 	}
 	p := &Push{Subscription: subscription, Urgency: r.Header.Get("Urgency"), Topic: r.Header.Get("Topic"), Remote: r.RemoteAddr}
 	if err := p.readHeader(r.Header); err != nil {
-		return nil, &refusal{http.StatusBadRequest, err}
+		return nil, &refusal{status: http.StatusBadRequest, err: err}
 	}
 	claims, err := checkVAPID(r.Header.Values("Authorization"), s.Origin(), subscription.serverKey, time.Now())
 	if err != nil {
-		return nil, &refusal{http.StatusForbidden, err}
+		return nil, &refusal{status: http.StatusForbidden, err: err}
 	}
 	p.Claims = claims
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, fmt.Errorf("read the body: %w", err)}
+		return nil, &refusal{status: http.StatusBadRequest, err: fmt.Errorf("read the body: %w", err), gone: true}
 	}
 	if p.BodyBytes = len(body); p.BodyBytes > s.maxBody {
 		return p, nil
 	}
 	if p.Payload, err = decrypt(body, subscription.key, subscription.auth); err != nil {
-		return nil, &refusal{http.StatusBadRequest, err}
+		return nil, &refusal{status: http.StatusBadRequest, err: err}
 	}
 	return p, nil
 }

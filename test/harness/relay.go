@@ -140,6 +140,23 @@ func (r *Relay) Kill(t testing.TB) {
 	r.remember()
 }
 
+// Ended waits until the relay has ended by itself, and returns its exit code.
+// All that it has started must follow.
+func (r *Relay) Ended(t testing.TB) (code int) {
+	t.Helper()
+	select {
+	case <-r.proc.ended:
+	case <-time.After(Patience):
+		t.Fatalf("the relay runs on\n%s", r.Log())
+	}
+	if !poll(func() bool { return len(session(r.proc.pid())) == 0 }) {
+		t.Errorf("the relay has ended, and %v still run", endSession(r.proc.pid()))
+	}
+	code = r.proc.exitCode()
+	r.remember()
+	return code
+}
+
 func (r *Relay) remember() {
 	r.past.WriteString(r.proc.stdout.String() + r.proc.stderr.String())
 	r.proc = nil

@@ -112,6 +112,7 @@ func TestCrowdThatNeverAuthenticatesLeavesNothing(t *testing.T) {
 	t.Parallel()
 	n := crowd(t)
 	w := startWitness(t, harness.Object{"websocket": harness.Object{"authTimeout": authTimeout.Milliseconds()}})
+	w.served(t) // some files are opened when they are first needed
 	pid := w.Channel(t, "websocket").PID
 	memoryBefore := memory(t, pid)
 	var pids []int

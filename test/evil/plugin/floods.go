@@ -11,12 +11,14 @@ import (
 func floods() map[string]vice {
 	return map[string]vice{
 		"floods-publishes": {act: floodPublishes},
+		"floods-attaches":  {act: floodAttaches},
 		"floods-state":     {act: floodState},
 		"never-reads":      {act: neverRead},
 	}
 }
 
-// floodPublishes sends to somebody who is away as fast as the stream takes it.
+// floodPublishes sends to some who are away as fast as the stream takes it, and
+// wants to wait ten minutes for each of them.
 func floodPublishes(x *exchange) error {
 	text := strings.Repeat("x", 500)
 	return x.forever(0, func() error {
@@ -24,7 +26,21 @@ func floodPublishes(x *exchange) error {
 		for i := range envelopes {
 			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
 				Credentials: &pluginpb.Credentials{Trusted: true}, SendType: pluginpb.SendType_SEND_TYPE_PERSONAL,
-				Target: fmt.Sprintf("away-%d", i%10), Text: text,
+				Target: fmt.Sprintf("away-%d", i%10), Text: text, WaitMs: 600_000,
+			}}})
+		}
+		return x.send(envelopes...)
+	})
+}
+
+// floodAttaches changes the group of one receiver with each attach, which the
+// core has to write down one after the other.
+func floodAttaches(x *exchange) error {
+	return x.forever(0, func() error {
+		envelopes := make([]*pluginpb.PluginEnvelope, 1000)
+		for i := range envelopes {
+			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
+				Credentials: &pluginpb.Credentials{Trusted: true}, Name: "restless", Group: fmt.Sprint("group-", i%2), Policy: &pluginpb.Policy{Acks: true},
 			}}})
 		}
 		return x.send(envelopes...)

@@ -1,11 +1,12 @@
 //go:build linux
 
-package kill
+package chaos
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -32,13 +33,13 @@ type refusedError struct{ frame string }
 func (e *refusedError) Error() string { return "AUTH was answered with " + e.frame }
 
 // dial opens a websocket and authenticates. Its reads end with ctx.
-func dial(ctx context.Context, address, token, name, group string) (*socket, error) {
-	dialer := websocket.Dialer{HandshakeTimeout: patience}
+func dial(ctx context.Context, w *wires, address, token, name, group string) (*socket, error) {
+	dialer := websocket.Dialer{HandshakeTimeout: patience, NetDialContext: w.dial}
 	ws, _, err := dialer.DialContext(ctx, "ws://"+address+"/", nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{ws: ws, conn: &connection{receiver: name, opened: time.Now()}}
+	s := &socket{ws: ws, conn: &connection{inbox: name, opened: time.Now()}}
 	s.stop = context.AfterFunc(ctx, func() { ws.NetConn().Close() })
 	err = ws.WriteMessage(websocket.TextMessage, []byte(harness.AuthPacket(token, name, group)))
 	var frame []byte
@@ -82,6 +83,7 @@ type habits struct {
 	ackLate  int           // the same, but confirms over the new socket at once
 	takeOver int           // opens another socket while the first is open
 	overHTTP int           // acks over HTTP
+	silent   int           // acks nothing more until it is to hurry
 	absent   bool          // may be sent away
 }
 
@@ -94,6 +96,7 @@ type receiver struct {
 	address     string // of the websocket channel
 	token       string
 	http        *overHTTP
+	wires       *wires
 
 	mu     sync.Mutex
 	away   bool
@@ -116,6 +119,9 @@ func (r *receiver) setAway(away bool) {
 		r.socket.ws.NetConn().Close()
 	}
 }
+
+// cut breaks the receiver's connections off.
+func (r *receiver) cut() { r.wires.cut() }
 
 // setHurry tells the receiver to confirm at once, or to follow its habits again.
 func (r *receiver) setHurry(hurry bool) {
@@ -148,11 +154,16 @@ func (r *receiver) wait(ctx context.Context, d time.Duration) {
 	r.mu.Lock()
 	hurry := r.hurry
 	r.mu.Unlock()
+	rest(ctx, hurry, d)
+}
+
+// rest lets time pass until it is over, or ended.
+func rest(ctx context.Context, ended <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-hurry:
+	case <-ended:
 	case <-ctx.Done():
 	}
 }
@@ -186,7 +197,7 @@ func (r *receiver) open(ctx context.Context) *socket {
 		}
 		return nil
 	}
-	s, err := dial(ctx, r.address, r.token, r.name, r.group)
+	s, err := dial(ctx, r.wires, r.address, r.token, r.name, r.group)
 	if refusal, ok := err.(*refusedError); ok {
 		r.ledger.wrong(r.name, "%v", refusal)
 	}
@@ -236,6 +247,8 @@ func (r *receiver) receive(ctx context.Context, s *socket) (late int64) {
 				}
 				continue // it comes again
 			}
+		case r.now(r.habits.silent):
+			r.wait(ctx, patience)
 		case r.now(r.habits.dawdle):
 			r.wait(ctx, r.ledger.retry+r.ledger.retry/4)
 		case r.habits.slow > 0:
@@ -254,42 +267,51 @@ func (r *receiver) read(s *socket) (mid int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	p, err := parsePacket(frame)
+	if err != nil {
+		r.ledger.wrong(r.name, "got %q: %v", frame, err)
+		return 0, err
+	}
+	r.ledger.delivered(time.Now(), s.conn, p)
+	return p.mid, nil
+}
+
+// parsePacket reads a MESSAGE packet.
+func parsePacket(text []byte) (packet, error) {
 	var message struct {
 		Cmd  string
 		Data struct {
 			SendType, Target, MID string
 			From                  struct{ Method, Name string }
-			Message               struct{ Text, Desp string }
+			Message               struct {
+				Text, Desp string
+				Extra      struct{ Truncated bool }
+			}
 		}
 	}
-	err = json.Unmarshal(frame, &message)
-	if err == nil && message.Cmd != "MESSAGE" {
-		err = fmt.Errorf("unexpected")
+	if err := json.Unmarshal(text, &message); err != nil {
+		return packet{}, err
 	}
-	if err == nil {
-		mid, err = strconv.ParseInt(message.Data.MID, 10, 64)
-	}
-	if err != nil {
-		r.ledger.wrong(r.name, "got %q: %v", frame, err)
-		return 0, err
+	if message.Cmd != "MESSAGE" {
+		return packet{}, errors.New("it is no MESSAGE")
 	}
 	d := message.Data
-	r.ledger.delivered(time.Now(), s.conn, packet{
-		mid: mid, text: d.Message.Text, desp: d.Message.Desp,
+	mid, err := strconv.ParseInt(d.MID, 10, 64)
+	return packet{
+		mid: mid, text: d.Message.Text, desp: d.Message.Desp, cut: d.Message.Extra.Truncated,
 		sendType: d.SendType, target: d.Target, method: d.From.Method, from: d.From.Name,
-	})
-	return mid, nil
+	}, err
 }
 
 // confirm acks over a socket. If that has ended, its reader notices.
 func (r *receiver) confirm(s *socket, mid int64, how string) {
-	r.ledger.confirms(time.Now(), r.name, mid, how)
+	r.ledger.confirms(time.Now(), r.name, mid, how, false)
 	_ = s.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"cmd":"MESSAGE_CALLBACK","data":{"mid":"%d"}}`, mid))
 }
 
 // confirmOverHTTP reports whether the ack was taken.
 func (r *receiver) confirmOverHTTP(ctx context.Context, s *socket, mid int64) bool {
-	r.ledger.confirms(time.Now(), r.name, mid, " over HTTP")
+	r.ledger.confirms(time.Now(), r.name, mid, " over HTTP", false)
 	status, body, err := r.http.post(ctx, harness.Object{
 		"cmd": "MESSAGE_CALLBACK", "data": harness.Object{"mid": strconv.FormatInt(mid, 10)}, "auth": s.auth,
 	})

@@ -1,6 +1,6 @@
 //go:build linux
 
-package kill
+package chaos
 
 import (
 	"fmt"
@@ -16,7 +16,12 @@ type figures struct {
 	Sent, Accepted, Refused, Unknown int
 	UnknownAccepted                  int // delivered, of Unknown
 	Delivered                        int // for the first time
-	Resent, Reconnected, Crashed     int // deliveries again, by what brought them
+	Again                            int // sends repeated with their key
+	Beside                           int // pushed for the first time, beside a websocket
+	Dead                             int // dead letters
+	// Deliveries again, by what brought them: the resend timer, a reconnect, an
+	// attempt whose answer was none or bad, the death of a process.
+	Resent, Reconnected, Asked, Crashed int
 }
 
 // total returns the figures of this moment.
@@ -33,6 +38,10 @@ func (f *figures) add(g figures) {
 	f.Unknown += g.Unknown
 	f.UnknownAccepted += g.UnknownAccepted
 	f.Delivered += g.Delivered
+	f.Again += g.Again
+	f.Beside += g.Beside
+	f.Dead += g.Dead
+	f.Asked += g.Asked
 	f.Resent += g.Resent
 	f.Reconnected += g.Reconnected
 	f.Crashed += g.Crashed

@@ -1,6 +1,6 @@
 //go:build linux
 
-package kill
+package chaos
 
 import (
 	"fmt"
@@ -22,10 +22,13 @@ type ledger struct {
 	mu        sync.Mutex
 	sends     map[string]*send // by text
 	mids      map[int64]*send
-	inboxes   map[string]*inbox
-	highest   int64   // mid that anybody was told
-	faults    []fault // the deadly ones
-	unsettled []*send // since the last balance
+	inboxes   map[string]*inbox   // by name
+	boxes     map[string][]*inbox // by receiver
+	dead      map[letter]bool
+	highest   int64     // mid that anybody was told
+	faults    []fault   // the deadly ones
+	cut       time.Time // when senders' connections were cut last
+	unsettled []*send   // since the last balance
 	found     []string
 	history   []note
 	figures   figures
@@ -35,7 +38,9 @@ type ledger struct {
 // send is one message as its sender knows it.
 type send struct {
 	text      string
-	size      int // bytes of desp
+	size      int           // bytes of desp
+	ttl       time.Duration // 0: the relay's
+	keyed     bool          // its sender sends it again until it knows
 	sender    string
 	number    int // of that sender's sends
 	method    string
@@ -45,8 +50,15 @@ type send struct {
 	at        time.Time
 	floor     int64 // the highest mid that anybody was told before
 
-	fate fate
-	mid  int64 // 0 until the sender is told or a receiver gets it
+	fate  fate
+	loose bool  // it may have been accepted after its sender's next
+	mid   int64 // 0 until the sender is told or a receiver gets it
+}
+
+// letter is one receiver's share of a message.
+type letter struct {
+	mid      int64
+	receiver string
 }
 
 type fate uint8
@@ -74,13 +86,15 @@ type note struct {
 // maxHistory bounds the notes that are kept.
 const maxHistory = 20_000
 
-func newLedger(retry time.Duration, groups map[string][]string, receivers []string) *ledger {
+func newLedger(retry time.Duration, groups map[string][]string, boxes []*inbox) *ledger {
 	l := &ledger{
 		retry: retry, groups: groups, sends: make(map[string]*send), mids: make(map[int64]*send),
-		inboxes: make(map[string]*inbox), changed: make(chan struct{}),
+		inboxes: make(map[string]*inbox), boxes: make(map[string][]*inbox), dead: make(map[letter]bool),
+		changed: make(chan struct{}),
 	}
-	for _, name := range receivers {
-		l.inboxes[name] = newInbox(name)
+	for _, box := range boxes {
+		l.inboxes[box.name] = box
+		l.boxes[box.receiver] = append(l.boxes[box.receiver], box)
 	}
 	return l
 }
@@ -113,19 +127,45 @@ func (l *ledger) answered(now time.Time, s *send, mid int64, statuses map[string
 		l.complain(now, s.sender, "the reply to %q names %v, it went to %v", s.text, got, want)
 	}
 	for name, status := range statuses {
-		switch status {
-		case "ready", "wait":
-		case "ok":
-			if box := l.inboxes[name]; box == nil || box.copies[mid] == nil || box.copies[mid].acked.IsZero() {
-				l.complain(now, s.sender, "%q is ok for %s, which has not confirmed it", s.text, name)
-			} else {
-				box.copies[mid].ok = now
-			}
-		default:
-			l.complain(now, s.sender, "%q has the status %s for %s", s.text, status, name)
-		}
+		l.checkStatus(now, s, name, status)
 	}
 	l.change()
+}
+
+// checkStatus holds a status against what is known of the message.
+func (l *ledger) checkStatus(now time.Time, s *send, name, status string) {
+	switch status {
+	case "ready", "wait", "webpush-wait":
+	case "ok", "webpush-ok":
+		known := false
+		for _, box := range l.boxes[name] {
+			if c := box.copies[s.mid]; c != nil && !c.acked.IsZero() && (status == "ok") == (box.channel != "webpush") {
+				c.ok, known = now, true
+			}
+		}
+		if !known {
+			l.complain(now, s.sender, "%q is %s for %s, which has not confirmed it", s.text, status, name)
+		}
+	case "failed":
+		if !l.expirable(now, s) {
+			l.complain(now, s.sender, "%q has failed for %s, though its time is not over", s.text, name)
+		}
+	default:
+		l.complain(now, s.sender, "%q has the status %s for %s", s.text, status, name)
+	}
+}
+
+// expirable tells whether the time of a message may be over.
+func (l *ledger) expirable(now time.Time, s *send) bool {
+	return s != nil && s.ttl > 0 && now.Sub(s.at) >= s.ttl-2*time.Millisecond // whole milliseconds are counted
+}
+
+// again notes that a sender sends a message once more.
+func (l *ledger) again(s *send, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(time.Now(), s.sender, "sends %q again: %s", s.text, why)
+	l.figures.Again++
 }
 
 // unanswered notes that a sender knows nothing, or that its message was refused.
@@ -133,7 +173,7 @@ func (l *ledger) unanswered(now time.Time, s *send, f fate, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.note(now, s.sender, "is not told what became of %q: %s", s.text, why)
-	s.fate = f
+	s.fate, s.loose = f, f == unknown && l.cut.After(s.at)
 	if f == refused {
 		l.figures.Refused++
 		if s.mid != 0 {
@@ -161,6 +201,15 @@ func (l *ledger) identify(s *send, mid int64) {
 	}
 	s.mid = mid
 	l.mids[mid] = s
+}
+
+// cuts notes that the connections of senders are about to be cut: what they do
+// not know of then may be accepted after what they send next.
+func (l *ledger) cuts(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, "fault", "cut the senders' connections")
+	l.cut = now
 }
 
 // kills notes that a process is about to die; the returned function notes that

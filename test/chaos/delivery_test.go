@@ -1,15 +1,23 @@
 //go:build linux
 
-package kill
+package chaos
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// inbox is what one receiver has got.
+// inbox is what one receiver has got over one channel.
 type inbox struct {
-	name    string
+	name     string // the receiver's, "/channel" behind it for what stands beside another
+	receiver string
+	channel  string
+	// asked: each delivery is a request, and the ack is its answer.
+	asked bool
+	// beside: another inbox of the receiver counts, this one has copies only.
+	beside bool
+
 	copies  map[int64]*copyOf
 	newest  int64          // the highest mid
 	last    int64          // the mid of the last delivery
@@ -27,19 +35,39 @@ type copyOf struct {
 	// after it. Either way its ack had been understood by then.
 	ok, followed time.Time
 
-	conn  *connection // of the last delivery
-	since time.Time   // the core can not have sent it over conn before
-	here  int         // deliveries over conn
+	unsure bool        // the last of acks may have come too late
+	conn   *connection // of the last delivery
+	since  time.Time   // the core can not have sent it over conn before
+	here   int         // deliveries over conn
 }
 
-// connection is a receiver's socket.
+// connection is a receiver's socket, or one request to it.
 type connection struct {
-	receiver string
-	opened   time.Time // its AUTH was not sent before
+	inbox  string
+	opened time.Time // its AUTH, or the request, was not sent before
 }
 
-func newInbox(name string) *inbox {
-	return &inbox{name: name, copies: make(map[int64]*copyOf), numbers: make(map[string]int)}
+// newInbox makes that of a receiver with a websocket.
+func newInbox(receiver string) *inbox {
+	return &inbox{
+		name: receiver, receiver: receiver, channel: "websocket",
+		copies: make(map[int64]*copyOf), numbers: make(map[string]int),
+	}
+}
+
+// newAsked makes that of a receiver that is asked over a channel.
+func newAsked(receiver, channel string) *inbox {
+	box := newInbox(receiver)
+	box.channel, box.asked = channel, true
+	return box
+}
+
+// newBeside makes that of a receiver that is asked over a channel and has a
+// websocket, too.
+func newBeside(receiver, channel string) *inbox {
+	box := newAsked(receiver, channel)
+	box.name, box.beside = receiver+"/"+channel, true
+	return box
 }
 
 // packet is what a MESSAGE says.
@@ -47,6 +75,7 @@ type packet struct {
 	mid      int64
 	text     string
 	desp     string
+	cut      bool // desp may be shorter than it was sent
 	sendType string
 	target   string
 	method   string
@@ -57,8 +86,8 @@ type packet struct {
 func (l *ledger) delivered(now time.Time, conn *connection, p packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	box := l.inboxes[conn.receiver]
-	l.note(now, box.name, "gets %d %q", p.mid, p.text)
+	box := l.inboxes[conn.inbox]
+	l.note(now, box.receiver, "gets %d %q", p.mid, p.text)
 	s := l.sends[p.text]
 	if s == nil {
 		l.complain(now, box.name, "got %d %q, which nobody sent", p.mid, p.text)
@@ -69,7 +98,7 @@ func (l *ledger) delivered(now time.Time, conn *connection, p packet) {
 	if s.mid != p.mid {
 		return // told already
 	}
-	if box.awaited != 0 && p.mid > box.awaited {
+	if box.awaited != 0 && p.mid > box.awaited && !box.beside && !l.expirable(now, l.mids[box.awaited]) {
 		l.complain(now, box.name, "got %d before it confirmed %d", p.mid, box.awaited)
 	}
 	if c := box.copies[box.last]; c != nil && p.mid > box.last {
@@ -91,42 +120,49 @@ func (l *ledger) checkContent(now time.Time, box *inbox, s *send, p packet) {
 	if s.method == "websocket" {
 		from = s.sender
 	}
-	if p.desp != s.desp() {
+	if p.desp != s.desp() && !(p.cut && len(p.desp) < s.size && p.desp == s.desp()[:len(p.desp)]) {
 		l.complain(now, box.name, "%q came with %d other bytes of desp, it was sent with %d", s.text, len(p.desp), s.size)
 	}
 	p.desp = ""
 	if p.sendType != s.sendType || p.target != s.target || p.method != s.method || p.from != from {
 		l.complain(now, box.name, "%q came as %+v, it was sent by %s over %s to %s %s", s.text, p, s.sender, s.method, s.sendType, s.target)
 	}
-	for _, name := range s.receivers {
-		if name == box.name {
-			return
-		}
+	if !slices.Contains(s.receivers, box.receiver) {
+		l.complain(now, box.name, "got %q, which was sent to %v", s.text, s.receivers)
 	}
-	l.complain(now, box.name, "got %q, which was sent to %v", s.text, s.receivers)
 }
 
 // first takes the first delivery of a message to a receiver.
 func (l *ledger) first(now time.Time, box *inbox, conn *connection, s *send) {
-	l.figures.Delivered++
+	if box.beside {
+		l.figures.Beside++
+	} else {
+		l.figures.Delivered++
+	}
 	if s.fate == refused {
 		l.complain(now, box.name, "got %q, which was refused", s.text)
 	}
 	if s.mid < box.newest {
 		l.complain(now, box.name, "got %d for the first time after %d", s.mid, box.newest)
 	}
-	if newest := box.numbers[s.sender]; s.number <= newest {
+	newest := box.numbers[s.sender]
+	if s.number <= newest && !s.loose {
 		l.complain(now, box.name, "got %s's message %d for the first time after %d", s.sender, s.number, newest)
 	}
-	box.newest, box.numbers[s.sender] = s.mid, s.number
+	box.newest, box.numbers[s.sender] = s.mid, max(newest, s.number)
 	box.copies[s.mid] = &copyOf{times: 1, conn: conn, here: 1, since: latest(s.at, conn.opened, box.acked)}
 }
 
 // repeated takes a further delivery, which needs a reason: the resend timer of
-// the same connection, a reconnect while the ack may have been lost on its way,
-// or the death of a process that knew of the ack.
+// the same connection, a reconnect or another request while the ack may have
+// been lost on its way, or the death of a process that knew of the ack.
 func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection, s *send) {
 	c.times++
+	if box.beside {
+		// A push may be on its way while the websocket's ack makes it needless.
+		l.figures.Asked++
+		return
+	}
 	if c.conn == conn {
 		c.here++
 		l.figures.Resent++
@@ -151,26 +187,34 @@ func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection
 		}
 	case before(c.followed): // so the channel knew
 		l.figures.Crashed++
-		if !l.lostSince(c.acks, now, "core", "websocket") {
+		if !l.lostSince(c.acks, now, "core", box.channel) {
 			l.complain(now, box.name, "got %d again, though another had followed it, and no process died", s.mid)
 		}
+	case box.asked && len(c.acks) > 0 && !c.unsure: // so the channel had the answer
+		l.figures.Crashed++
+		if !l.lostSince(c.acks, now, "core", box.channel) {
+			l.complain(now, box.name, "got %d again, though it had been answered, and no process died", s.mid)
+		}
+	case box.asked:
+		l.figures.Asked++
 	default:
 		l.figures.Reconnected++
 	}
 	c.conn, c.here, c.since = conn, 1, latest(s.at, conn.opened)
-	c.acks, c.ok, c.followed = nil, time.Time{}, time.Time{}
+	c.acks, c.ok, c.followed, c.unsure = nil, time.Time{}, time.Time{}, false
 }
 
-// confirms notes an ack before it leaves.
-func (l *ledger) confirms(now time.Time, receiver string, mid int64, how string) {
+// confirms notes an ack before it leaves. It is unsure if it may be too late.
+func (l *ledger) confirms(now time.Time, inbox string, mid int64, how string, unsure bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.note(now, receiver, "confirms %d%s", mid, how)
-	box := l.inboxes[receiver]
+	box := l.inboxes[inbox]
+	l.note(now, box.receiver, "confirms %d%s", mid, how)
 	c := box.copies[mid]
 	if c == nil {
-		panic(fmt.Sprintf("%s confirms %d, which it has not got", receiver, mid))
+		panic(fmt.Sprintf("%s confirms %d, which it has not got", inbox, mid))
 	}
+	c.unsure = unsure
 	c.acks = append(c.acks, now)
 	if c.acked.IsZero() {
 		c.acked = now
