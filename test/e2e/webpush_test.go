@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mpush/test/fakepush"
@@ -71,6 +72,17 @@ func pushedMID(t *testing.T, p *fakepush.Push, text string) string {
 		"from":{"method":"http","name":"<name>"},"mid":"<mid>","message":{"text":%q,"desp":"","extra":{}}}}`, text))["mid"]
 }
 
+// onlyFences makes sure that nothing was pushed but what nothingMore sends, which
+// may be acked before it is pushed.
+func onlyFences(t *testing.T, service *fakepush.Server) {
+	t.Helper()
+	for _, push := range service.Seen() {
+		if !strings.Contains(string(push.Payload), `"text":"fence"`) {
+			t.Errorf("pushed again after its ack: %s", push.Payload)
+		}
+	}
+}
+
 // short is a time in which a sender's reply comes with what there is.
 func short() harness.Object { return harness.Object{"http": harness.Object{"waitTimeout": 500}} }
 
@@ -119,12 +131,7 @@ func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 		}
 	}
 	nothingMore(t, relay, b.Client)
-	if got := pushedMID(t, service.Next(), "fence"); got == fourth {
-		t.Errorf("pushed %s again", got)
-	}
-	if again := service.Seen(); len(again) > 0 {
-		t.Errorf("acked messages were pushed again: %s", again[0].Payload)
-	}
+	onlyFences(t, service)
 }
 
 // Without a route that could ack, the push service's word is the last one: the
@@ -204,10 +211,7 @@ func TestAckOverHTTPLeavesAllRoutes(t *testing.T) {
 	callback(two)
 	second().ExpectStatuses(t, statuses{"phone": "ok"})
 	nothingMore(t, relay, b.Client)
-	pushedMID(t, service.Next(), "fence")
-	if again := service.Seen(); len(again) > 0 {
-		t.Errorf("acked messages were pushed again: %s", again[0].Payload)
-	}
+	onlyFences(t, service)
 }
 
 func TestSubscriptionsAndKeysSurviveRestarts(t *testing.T) {

@@ -45,6 +45,11 @@ func Main(m *testing.M, commands ...string) int {
 		os.Setenv(programsVariable, dir)
 		defer os.Unsetenv(programsVariable)
 	}
+	if race && os.Getenv("GORACE") == "" {
+		// Else each of a relay's processes sleeps for a second before it ends.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+		defer os.Unsetenv("GORACE")
+	}
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
