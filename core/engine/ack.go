@@ -105,14 +105,14 @@ func (e *Engine) ack(r *receiver, mid message.MID, origin *route, voucher LinkID
 func (e *Engine) unsent(voucher LinkID) {
 	e.stats.UnsentAcks++
 	if voucher != 0 {
-		e.emit(&Lied{Link: voucher, Lie: UngivenAck})
+		e.emit(&Misdeed{Link: voucher, Kind: UngivenAck})
 	}
 }
 
 // foreign counts the word of a link on a receiver that it does not serve.
 func (e *Engine) foreign(liar LinkID) {
 	e.stats.ForeignRoutes++
-	e.emit(&Lied{Link: liar, Lie: ForeignRoute})
+	e.emit(&Misdeed{Link: liar, Kind: ForeignRoute})
 }
 
 // confirm takes an ack that came another way. The caller is told "done"

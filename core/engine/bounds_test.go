@@ -32,19 +32,22 @@ func TestSendersOfOneLinkWaitForSoMuchAtOnce(t *testing.T) {
 
 func TestChangesOfOneReceiverDoNotPileUp(t *testing.T) {
 	e := newLine(t).e
-	var refused int
+	var refused, named int
 	attach := func(name string) {
 		effects := e.Step(2_000_000, &Attach{Link: 1, Request: RequestID{Number: 9}, Name: name})
 		for _, effect := range effects {
 			if a, is := effect.(*Answer); is && a.Body.(*Refusal).Code == Unavailable {
 				refused++
 			}
+			if m, is := effect.(*Misdeed); is && m.Kind == Overrun {
+				named++
+			}
 		}
 	}
 	for range maxDeferred + 100 {
 		attach("bob") // nothing is reported of its write
 	}
-	if want := 99; refused != want { // the first is the change
+	if want := 99; refused != want || named != want { // the first is the change
 		t.Errorf("%d were refused, want %d", refused, want)
 	}
 	before := refused

@@ -150,20 +150,23 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Message }
 
-// Lie is a claim that can not be true.
-type Lie uint8
+// MisdeedKind says what a link has done wrong.
+type MisdeedKind uint8
 
 const (
 	// UngivenAck: a message was acknowledged that the receiver was never sent.
-	UngivenAck Lie = 1 + iota
+	UngivenAck MisdeedKind = 1 + iota
 	// ForeignRoute: the receiver has no such route on the link's channel.
 	ForeignRoute
+	// Overrun: more changes of one receiver were asked for than can wait.
+	Overrun
 )
 
-// Lied tells that a link has lied. Nothing was changed by it.
-type Lied struct {
+// Misdeed tells that a link has done what no honest one does. Nothing was
+// changed by it.
+type Misdeed struct {
 	Link LinkID
-	Lie  Lie
+	Kind MisdeedKind
 }
 
 func (Published) answer() {}
@@ -182,4 +185,4 @@ func (*Deliver) effect() {}
 func (*Recall) effect()  {}
 func (*Evict) effect()   {}
 func (*Answer) effect()  {}
-func (*Lied) effect()    {}
+func (*Misdeed) effect() {}

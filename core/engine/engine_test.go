@@ -21,6 +21,8 @@ type desk struct {
 	now   int64
 	lines []string
 	last  uint64
+
+	answers []AnswerBody // as they are
 }
 
 const (
@@ -84,6 +86,14 @@ func (d *desk) take(effects []Effect) {
 			ev := &Found{Token: ef.Token}
 			ev.Item, _, ev.Err = d.mem.Find(context.Background(), ef.Receiver, ef.MID)
 			d.do(ev)
+		case *Trace:
+			ev := &Traced{Token: ef.Token}
+			ev.Message, ev.Items, ev.Err = d.mem.Trace(context.Background(), ef.MID)
+			d.do(ev)
+		case *LookUp:
+			ev := &Sent{Token: ef.Token}
+			ev.Key, ev.Found, ev.Err = d.mem.Sent(context.Background(), ef.Sender, ef.Name)
+			d.do(ev)
 		case *Deliver:
 			d.note("deliver %s %s gen%d try%d", ef.Receiver, ef.Message.Text, ef.Generation, ef.Attempt)
 		case *Recall:
@@ -101,6 +111,7 @@ func (d *desk) note(format string, args ...any) {
 }
 
 func (d *desk) noteAnswer(a *Answer) {
+	d.answers = append(d.answers, a.Body)
 	switch body := a.Body.(type) {
 	case Published:
 		words := []string{}

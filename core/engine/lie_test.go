@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-// lies returns those of a step, as "link lie".
+// lies returns those of a step, as "link kind".
 func lies(effects []Effect) []string {
 	var said []string
 	for _, effect := range effects {
-		if lied, is := effect.(*Lied); is {
-			said = append(said, fmt.Sprint(lied.Link, " ", lied.Lie))
+		if m, is := effect.(*Misdeed); is {
+			said = append(said, fmt.Sprint(m.Link, " ", m.Kind))
 		}
 	}
 	return said

@@ -33,15 +33,17 @@ type change struct {
 }
 
 // maxDeferred bounds what waits for the changes of one receiver: they are made
-// one by one, each on disk before the next. One too many is refused.
+// one by one, each on disk before the next. One too many is refused, unless it
+// is a Declare, of which each stream has one.
 const maxDeferred = 1024
 
 // deferred puts an event behind a change of the receiver that is under way.
 func (e *Engine) deferred(name string, event Event) bool {
 	waiting, busy := e.changing[name]
+	_, once := event.(*Declare)
 	switch {
 	case !busy:
-	case len(waiting) < maxDeferred:
+	case len(waiting) < maxDeferred || once:
 		e.changing[name] = append(waiting, event)
 	default:
 		e.overrun(event)
@@ -49,19 +51,20 @@ func (e *Engine) deferred(name string, event Event) bool {
 	return busy
 }
 
-// overrun refuses what changes receivers.
+// overrun refuses what changes a receiver.
 func (e *Engine) overrun(event Event) {
-	const text = "too many changes of this receiver are under way"
+	var link LinkID
+	var request RequestID
 	switch ev := event.(type) {
 	case *Attach:
-		e.refuse(ev.Link, ev.Request, Unavailable, text)
+		link, request = ev.Link, ev.Request
 	case *Register:
-		e.refuse(ev.Link, ev.Request, Unavailable, text)
-	case *Declare:
-		e.refuse(ev.Link, ev.Request, Unavailable, text)
+		link, request = ev.Link, ev.Request
 	case *Unregister:
-		e.refuse(ev.Link, ev.Request, Unavailable, text)
+		link, request = ev.Link, ev.Request
 	}
+	e.refuse(link, request, Unavailable, "too many changes of this receiver are under way")
+	e.emit(&Misdeed{Link: link, Kind: Overrun})
 }
 
 // commit sends changes to disk; next goes on.

@@ -49,11 +49,15 @@ func (v Vice) String() string {
 	}[v]
 }
 
-func viceOf(lie engine.Lie) Vice {
-	if lie == engine.UngivenAck {
+func viceOf(kind engine.MisdeedKind) Vice {
+	switch kind {
+	case engine.UngivenAck:
 		return AckedUngiven
+	case engine.ForeignRoute:
+		return ForeignReceiver
+	default:
+		return Flooding
 	}
-	return ForeignReceiver
 }
 
 // nameEvery is how often one vice of one channel is logged at most.

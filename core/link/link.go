@@ -202,8 +202,8 @@ func (l *Link) Send(effects []engine.Effect) {
 		switch ef := effect.(type) {
 		case *engine.Answer:
 			answers = append(answers, l.encodeAnswer(ef))
-		case *engine.Lied:
-			l.Conduct.note(viceOf(ef.Lie))
+		case *engine.Misdeed:
+			l.Conduct.note(viceOf(ef.Kind))
 		}
 	}
 	o := l.out

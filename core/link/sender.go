@@ -25,14 +25,16 @@ func sendersTTL(extra []byte) int64 {
 	if !bytes.Contains(extra, []byte(`"ttl"`)) {
 		return 0
 	}
-	var given struct {
-		TTL any `json:"ttl"`
-	}
-	if json.Unmarshal(extra, &given) != nil {
+	var members map[string]json.RawMessage // a struct would take "TTL", too
+	if json.Unmarshal(extra, &members) != nil {
 		return 0
 	}
-	text, isText := given.TTL.(string)
-	if number, isNumber := given.TTL.(float64); isNumber {
+	var given any
+	if json.Unmarshal(members["ttl"], &given) != nil {
+		return 0
+	}
+	text, isText := given.(string)
+	if number, isNumber := given.(float64); isNumber {
 		text = strconv.FormatFloat(number, 'f', -1, 64)
 	} else if !isText {
 		return 0

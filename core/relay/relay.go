@@ -251,7 +251,7 @@ func (r *Relay) collect(effects []engine.Effect) {
 			r.toward(ef.Link, ef)
 		case *engine.Evict:
 			r.toward(ef.Link, ef)
-		case *engine.Lied:
+		case *engine.Misdeed:
 			r.toward(ef.Link, ef)
 		}
 	}

@@ -63,6 +63,7 @@ func (w *writer) transaction(f func() error) error {
 		err = w.exec("COMMIT")
 	}
 	if err == nil {
+		w.moveLog()
 		return nil
 	}
 	w.tails.rollback()
@@ -197,7 +198,8 @@ func (w *writer) forget(f *record.Forget) error {
 	if r == nil {
 		return nil
 	}
-	if err := w.exec(`UPDATE item SET state = ?, rank = CASE WHEN rank < 6 THEN ? ELSE rank END, ended_at = ?, reason = ?
+	if err := w.exec(`UPDATE item SET state = ?, rank = CASE WHEN rank < 6 THEN ? ELSE rank END,
+  channel = CASE WHEN rank < 6 THEN '' ELSE channel END, ended_at = ?, reason = ?
 WHERE receiver = ? AND state = 0`, int64(record.Dead), int64(message.Failed), f.At, f.Reason, r.id); err != nil {
 		return err
 	}

@@ -138,3 +138,15 @@ func (l *ledger) audit(accounts []account) {
 		}
 	}
 }
+
+// traced holds what the relay says of one delivery against what has become of
+// it.
+func (l *ledger) traced(s *send, receiver, state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	confirmed, _ := l.reached(receiver, s.mid)
+	dead := l.dead[letter{s.mid, receiver}]
+	if dead != (state == "dead") || !dead && (!confirmed || state != "acked" && state != "handed-off") {
+		l.complain(time.Now(), receiver, "the trace of %d says %q; confirmed: %v, dead: %v", s.mid, state, confirmed, dead)
+	}
+}

@@ -136,6 +136,7 @@ func (o *overHTTP) do(ctx context.Context, method, url string, body harness.Obje
 	if err != nil {
 		return 0, nil, err
 	}
+	request.GetBody = nil // else one with a key is sent again by itself
 	request.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])

@@ -21,7 +21,7 @@ import (
 type endpoints struct {
 	server *httptest.Server
 	ledger *ledger
-	token  string
+	token  string // the relay's
 
 	mu     sync.Mutex
 	rand   *rand.Rand
@@ -50,8 +50,8 @@ const (
 	slowTime    = 300 * time.Millisecond
 )
 
-func newEndpoints(t *testing.T, token string, random *rand.Rand) *endpoints {
-	e := &endpoints{token: token, rand: random, ways: make(map[string][]way), mended: make(chan struct{})}
+func newEndpoints(t *testing.T, random *rand.Rand) *endpoints {
+	e := &endpoints{rand: random, ways: make(map[string][]way), mended: make(chan struct{})}
 	e.server = httptest.NewServer(e)
 	t.Cleanup(func() {
 		e.mend()

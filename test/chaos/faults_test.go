@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-// A fault is what is done to one process: kill it, stop it for a short time or
-// until it counts as hung, ask it to end, and perhaps kill it while it does.
+// A fault is what is done to the relay: kill a process, stop it for a short time
+// or until it counts as hung, ask it to end, and perhaps kill it while it does;
+// have a channel start again, leave and return by the configuration, or spoil
+// that; fill the disk.
 type faultKind struct {
 	victim string
 	what   string
@@ -28,9 +30,22 @@ var faultKinds = []faultKind{
 	{"http", "stop", 2, false},
 	{"websocket", "kill", 5, false},
 	{"websocket", "stop", 3, false},
+	{"webhook", "kill", 3, false},
+	{"webhook", "stop", 1, false},
+	{"webpush", "kill", 3, false},
+	{"webpush", "stop", 1, false},
+	{"http", "reload", 2, false},
+	{"websocket", "reload", 2, false},
+	{"webhook", "reload", 2, false},
+	{"webpush", "reload", 2, false},
+	{"webhook", "remove", 2, false},
+	{"webpush", "remove", 2, false},
+	{"config", "spoil", 1, false},
 	{"core", "hang", 1, true},
 	{"http", "hang", 1, true},
 	{"websocket", "hang", 1, true},
+	{"webhook", "hang", 1, true},
+	{"webpush", "hang", 1, true},
 }
 
 // maxEarlyDeaths bounds how often in a row one channel is killed without a new
@@ -39,6 +54,9 @@ const maxEarlyDeaths = 3
 
 // choose picks a fault at random.
 func (l *lane) choose() faultKind {
+	if l.disk != nil && l.rand.IntN(2) == 0 {
+		return faultKind{victim: "disk", what: "fill"}
+	}
 	all := 0
 	for _, kind := range faultKinds {
 		if !kind.long || *longFlag {
@@ -63,8 +81,7 @@ func (l *lane) choose() faultKind {
 // fault does one fault to the end. During a short stop, then may do another.
 func (l *lane) fault(kind faultKind, then func()) {
 	l.t.Helper()
-	l.faults = append(l.faults, kind.what+" "+kind.victim)
-	l.times.count(kind.what + " " + kind.victim)
+	l.did(kind.what + " " + kind.victim)
 	switch {
 	case kind.what == "stop":
 		l.stop(kind.victim, then)
@@ -77,6 +94,14 @@ func (l *lane) fault(kind faultKind, then func()) {
 		l.signal(l.process("core"), syscall.SIGTERM)
 		time.Sleep(time.Duration(l.rand.Int64N(int64(50 * time.Millisecond))))
 		l.killCore()
+	case kind.what == "reload":
+		l.reload(kind.victim)
+	case kind.what == "remove":
+		l.remove(kind.victim)
+	case kind.what == "spoil":
+		l.spoil()
+	case kind.what == "fill":
+		l.fill(then)
 	case kind.victim == "core":
 		l.killCore()
 	default:
@@ -106,13 +131,15 @@ func (l *lane) startCore() {
 	l.t.Helper()
 	l.relay.Start(l.t)
 	clear(l.deaths)
+	clear(l.killed)
 	l.ledger.remark("fault", "core is up")
 }
 
 // terminate asks the core to end. Now and then a channel dies meanwhile.
 func (l *lane) terminate() {
 	l.t.Helper()
-	if channel := []string{"http", "websocket", "", ""}[l.rand.IntN(4)]; channel != "" {
+	if n := l.rand.IntN(2 * len(channels)); n < len(channels) {
+		channel := channels[n]
 		process, after := l.plugin(channel), time.Duration(l.rand.Int64N(int64(20*time.Millisecond)))
 		var killing sync.WaitGroup
 		defer killing.Wait()
@@ -136,6 +163,7 @@ func (l *lane) killPlugin(channel string) {
 	died := l.ledger.kills(began, channel)
 	l.signal(process, syscall.SIGKILL)
 	l.deaths[channel]++
+	l.killed[channel] = process.Pid
 	// It is dead when its successor serves, which is awaited later.
 	l.dying[channel] = append(l.dying[channel], func(now time.Time) {
 		died(now)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -29,6 +30,14 @@ func (l *ledger) total() figures {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.figures
+}
+
+func (f *figures) log(t *testing.T) {
+	t.Helper()
+	t.Logf("%d sends: %d accepted (%d times sent again with their key), %d refused, %d of which the sender knows nothing, %d of these delivered",
+		f.Sent, f.Accepted, f.Again, f.Refused, f.Unknown, f.UnknownAccepted)
+	t.Logf("%d deliveries, %d pushes beside them, %d dead letters; again %d by the resend timer, %d after a reconnect, %d after no answer or a bad one, %d after a death",
+		f.Delivered, f.Beside, f.Dead, f.Resent, f.Reconnected, f.Asked, f.Crashed)
 }
 
 func (f *figures) add(g figures) {

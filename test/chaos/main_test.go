@@ -10,6 +10,7 @@
 //	go test ./test/chaos -chaos.rounds 500 -timeout 3h
 //	go test ./test/chaos -chaos.rounds 200 -chaos.long -timeout 3h
 //	go test ./test/chaos -chaos.seed 42
+//	go test ./test/chaos -run Silent -chaos.queue 100000
 //
 // The seed decides which faults come in which order and what senders and
 // receivers do; the moment in the processes' lives that a fault hits differs
@@ -39,6 +40,7 @@ import (
 var (
 	roundsFlag = flag.Int("chaos.rounds", 20, "rounds of faults, over all relays that are tested at once")
 	seedFlag   = flag.Uint64("chaos.seed", 0, "what faults, senders and receivers do; 0 chooses one and says which")
+	queueFlag  = flag.Int("chaos.queue", 5_000, "messages that wait for a receiver that never acks; -short makes it 3000")
 	longFlag   = flag.Bool("chaos.long", false, "also stop processes for so long that they count as hung")
 )
 

@@ -148,10 +148,10 @@ func (l *lane) checkSockets() {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.t.Fatal(err)
 		}
-		return count('d') == 2 && count('S') == 2
+		return count('d') == len(channels) && count('S') == len(channels)
 	}
 	// What a plugin leaves is removed beside the start of the next.
 	if !poll(patience, look) {
-		l.t.Errorf("the runtime directory has %q, expected one directory with one socket for each of two plugins", found)
+		l.t.Errorf("the runtime directory has %q, expected one directory with one socket for each of %v", found, channels)
 	}
 }

@@ -35,6 +35,7 @@ type subscriber struct {
 
 	current *fakepush.Subscription // under the lock of pushes; nil: gone
 	lost    chan struct{}          // has room for one
+	known   chan struct{}          // closed when it has subscribed
 }
 
 const gone way = "gone"
@@ -91,17 +92,20 @@ func (p *pushes) answer(push *fakepush.Push) fakepush.Answer {
 	case gone:
 		p.ledger.remark(owner.name, "has a subscription no more")
 		owner.current = nil
-		owner.lost <- struct{}{}
+		select {
+		case owner.lost <- struct{}{}:
+		default: // known already
+		}
 		return fakepush.Answer{Status: http.StatusGone}
 	}
 	p.ledger.confirms(now, owner.inbox, m.mid, " by the push service", false)
 	return fakepush.Answer{}
 }
 
-// run subscribes, and does so again after each loss, until ctx ends. Subscribed
-// is called each time.
-func (p *pushes) run(ctx context.Context, s *subscriber, via *overHTTP, subscribed func()) {
+// run subscribes, and does so again after each loss, until ctx ends.
+func (p *pushes) run(ctx context.Context, s *subscriber, via *overHTTP) {
 	defer via.close()
+	known := sync.OnceFunc(func() { close(s.known) })
 	for {
 		for !p.subscribe(ctx, s, via) {
 			if !pause(ctx, 50*time.Millisecond) {
@@ -109,7 +113,7 @@ func (p *pushes) run(ctx context.Context, s *subscriber, via *overHTTP, subscrib
 			}
 		}
 		p.ledger.remark(s.name, "has a subscription")
-		subscribed()
+		known()
 		select {
 		case <-s.lost:
 		case <-ctx.Done():

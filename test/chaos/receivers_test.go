@@ -102,6 +102,7 @@ type receiver struct {
 	away   bool
 	hurry  chan struct{} // closed: no habits for now
 	moved  chan struct{} // closed with the next change of away
+	known  chan struct{} // closed when it has been connected
 	socket *socket       // nil: none
 }
 
@@ -171,12 +172,14 @@ func rest(ctx context.Context, ended <-chan struct{}, d time.Duration) {
 // run receives until ctx ends.
 func (r *receiver) run(ctx context.Context) {
 	defer r.http.close()
+	known := sync.OnceFunc(func() { close(r.known) })
 	late := int64(0) // to be confirmed over the next socket
 	for ctx.Err() == nil {
 		s := r.open(ctx)
 		if s == nil {
 			continue
 		}
+		known()
 		if late != 0 {
 			r.confirm(s, late, " late")
 		}

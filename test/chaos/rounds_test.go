@@ -5,7 +5,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -20,18 +19,9 @@ import (
 // lanes is how many relays are tested at once: mostly they wait.
 const lanes = 3
 
-// retryTimeout is the websocket channel's, short so that resends are common.
-const retryTimeout = 400 * time.Millisecond
-
-func TestKilledAndStoppedProcessesLoseReorderAndRepeatNothing(t *testing.T) {
-	rounds, seed := *roundsFlag, *seedFlag
-	if testing.Short() {
-		rounds = 5
-	}
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("%d rounds; again with -kill.seed %d -kill.rounds %d", rounds, seed, rounds)
+func TestChaosLosesReordersAndRepeatsNothing(t *testing.T) {
+	rounds, seed := *roundsFlag, chosenSeed()
+	t.Logf("%d rounds; again with -chaos.seed %d -chaos.rounds %d", rounds, seed, rounds)
 	var all figures
 	times := &restarts{}
 	t.Run("lanes", func(t *testing.T) {
@@ -39,7 +29,7 @@ func TestKilledAndStoppedProcessesLoseReorderAndRepeatNothing(t *testing.T) {
 		for i := range min(lanes, rounds) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				l := newLane(t, rand.New(rand.NewPCG(seed, uint64(i))), times)
+				l := newLane(t, rand.New(rand.NewPCG(seed, uint64(i))), times, nil)
 				defer func() {
 					mu.Lock()
 					defer mu.Unlock()
@@ -49,108 +39,48 @@ func TestKilledAndStoppedProcessesLoseReorderAndRepeatNothing(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d sends: %d accepted, %d refused, %d of which the sender knows nothing, %d of these delivered",
-		all.Sent, all.Accepted, all.Refused, all.Unknown, all.UnknownAccepted)
-	t.Logf("%d deliveries: again %d by the resend timer, %d after a reconnect, %d after a death",
-		all.Delivered, all.Resent, all.Reconnected, all.Crashed)
+	all.log(t)
 	t.Log(times)
 }
 
-// lane is one relay, with its senders and receivers, over its rounds.
-type lane struct {
-	t         *testing.T
-	rand      *rand.Rand
-	relay     *harness.Relay
-	ledger    *ledger
-	probe     *overHTTP
-	sockets   string // address of the websocket channel
-	receivers []*receiver
-	fences    *sender // of the messages behind which nothing is
-	bursts    *sender
-	open      sync.RWMutex
-
-	times  *restarts
-	deaths map[string]int                   // of channels since the core's start
-	dying  map[string][]func(now time.Time) // to be called when the channel serves
-	faults []string                         // of this round
+// chosenSeed is the operator's, or another each time.
+func chosenSeed() uint64 {
+	if *seedFlag != 0 {
+		return *seedFlag
+	}
+	return rand.Uint64()
 }
 
-func newLane(t *testing.T, random *rand.Rand, times *restarts) *lane {
-	ports := harness.FixedPorts(t)
-	config := harness.Object{"http": maps.Clone(ports["http"].(harness.Object)), "websocket": maps.Clone(ports["websocket"].(harness.Object))}
-	config["http"].(harness.Object)["waitTimeout"] = 30_000
-	config["websocket"].(harness.Object)["waitTimeout"] = 1000
-	config["websocket"].(harness.Object)["retryTimeout"] = retryTimeout.Milliseconds()
-	relay := harness.Start(t, config)
-	l := &lane{t: t, rand: random, relay: relay, times: times, deaths: make(map[string]int), dying: make(map[string][]func(time.Time)), sockets: relay.Address(t, "websocket")}
-	l.probe = newHTTP(relay.Address(t, "http"), relay.Token, false)
-	t.Cleanup(l.probe.close)
-
-	const everybody, pair = "everybody", "pair"
-	groups, names := make(map[string][]string), []string(nil)
-	for _, r := range []*receiver{
-		{name: "prompt", group: everybody},
-		{name: "slow", group: everybody, habits: habits{slow: 8 * time.Millisecond, dawdle: 40}},
-		{name: "fickle", group: everybody, habits: habits{reopen: 25, ackLate: 25}},
-		{name: "greedy", group: everybody, habits: habits{takeOver: 15, dawdle: 60}},
-		{name: "caller", group: pair, habits: habits{overHTTP: 2, reopen: 50}},
-		{name: "absent", group: pair, habits: habits{absent: true, ackLate: 50}},
-	} {
-		r.address, r.token, r.http = l.sockets, relay.Token, newHTTP(relay.Address(t, "http"), relay.Token, false)
-		r.rand = rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
-		r.hurry, r.moved = make(chan struct{}), make(chan struct{})
-		l.receivers = append(l.receivers, r)
-		groups[r.group] = append(groups[r.group], r.name)
-		names = append(names, r.name)
-	}
-	l.ledger = newLedger(retryTimeout, groups, names)
-	for _, r := range l.receivers {
-		r.ledger = l.ledger
-		relay.Away(t, r.name, r.group) // so that everybody is known from the start
-	}
-	l.fences = &sender{name: "fence", method: "http", ledger: l.ledger, via: l.probe}
-	l.bursts = &sender{name: "burst", method: "http", ledger: l.ledger, via: l.probe}
-	return l
-}
-
-// senders makes those of the load.
-func (l *lane) senders() (all []*sender) {
-	for i := range 8 {
-		s := &sender{name: fmt.Sprintf("sender%d", i), method: "http", ledger: l.ledger}
-		s.rand = rand.New(rand.NewPCG(l.rand.Uint64(), l.rand.Uint64()))
-		if i < 6 {
-			s.via = newHTTP(l.relay.Address(l.t, "http"), l.relay.Token, i%2 == 0)
-		} else {
-			s.method, s.via = "websocket", &overWebsocket{address: l.sockets, token: l.relay.Token, name: s.name}
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// run makes the rounds, each of load, faults, drain and balance, then stops the
-// relay and looks into its store.
+// run makes the rounds, each of load, faults, drain and balance.
 func (l *lane) run(rounds int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
+	known := []<-chan struct{}(nil)
 	for _, r := range l.receivers {
 		clients.Go(func() { r.run(ctx) })
+		known = append(known, r.known)
 	}
-	var targets []target
-	for _, r := range l.receivers {
-		targets = append(targets, target{"personal", r.name})
+	for _, b := range l.browsers {
+		clients.Go(func() { l.pushes.run(ctx, b, l.newHTTP(false)) })
+		known = append(known, b.known)
 	}
-	for _, group := range slices.Sorted(maps.Keys(l.ledger.groups)) {
-		targets = append(targets, target{"group", group})
+	for i, k := range known {
+		rest(ctx, k, patience)
+		select {
+		case <-k:
+		default:
+			l.t.Fatalf("receiver %d has not arrived", i)
+		}
 	}
-	for _, s := range l.senders() {
+	targets := l.targets()
+	for _, s := range l.load {
 		clients.Go(func() { s.run(ctx, l.open.RLocker(), targets) })
 	}
 	for round := range rounds {
 		l.faults = nil
-		back := l.load(ctx)
+		back := l.suffer(ctx)
 		l.settle(ctx, back, func() {
 			if round == rounds-1 {
 				cancel()
@@ -162,13 +92,11 @@ func (l *lane) run(rounds int) {
 	}
 	clients.Wait()
 	l.relay.Stop(l.t)
-	l.ledger.audit(l.t, l.relay.Dir)
-	l.failed(rounds)
 }
 
-// load lets the load go on, with one or two faults in it. Receivers may be away
-// at the end; back has them return.
-func (l *lane) load(ctx context.Context) (back func()) {
+// suffer lets the load go on, with one or two faults in it. Receivers may be
+// away at the end; back has them return.
+func (l *lane) suffer(ctx context.Context) (back func()) {
 	l.t.Helper()
 	back = l.sendAway()
 	l.progress(10 + l.rand.IntN(80))
@@ -177,6 +105,9 @@ func (l *lane) load(ctx context.Context) (back func()) {
 		l.burst(ctx, 50+l.rand.IntN(250))
 		back()
 		time.Sleep(time.Duration(l.rand.Int64N(int64(60 * time.Millisecond))))
+	}
+	for range l.rand.IntN(4) {
+		l.disturb()
 	}
 	two := l.rand.IntN(2) == 0
 	l.fault(l.choose(), func() {
@@ -208,7 +139,8 @@ func (l *lane) settle(ctx context.Context, back, last func()) {
 	l.open.Lock()
 	defer l.open.Unlock()
 	l.drain(ctx, back)
-	l.ledger.balance()
+	l.books()
+	l.trace(2)
 	l.checkSockets()
 	last()
 }
@@ -264,7 +196,7 @@ func (l *lane) interval() {
 	}
 }
 
-// serving waits until both channels serve.
+// serving waits until all channels serve.
 func (l *lane) serving() {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -276,12 +208,18 @@ func (l *lane) serving() {
 		if !poll(patience, serves) {
 			l.t.Fatalf("after %s the channel %s does not serve\n%s", l.faults, channel, l.relay.Log())
 		}
+	}
+	for _, channel := range channels {
+		l.awaitChannel(channel, "running", func(c channelState) bool { return c.State == "running" && c.PID != l.killed[channel] })
 		for _, died := range l.dying[channel] {
 			died(time.Now())
 		}
 		delete(l.dying, channel)
 	}
 }
+
+// channels are all that the relay has.
+var channels = [...]string{"http", "websocket", "webhook", "webpush"}
 
 // servesHTTP and servesSockets tell whether a channel takes part in the relay at
 // this moment.
@@ -291,7 +229,7 @@ func servesHTTP(ctx context.Context, client *overHTTP) bool {
 }
 
 func servesSockets(ctx context.Context, address, token string) bool {
-	s, err := dial(ctx, address, token, "probe", "")
+	s, err := dial(ctx, newWires(), address, token, "probe", "")
 	if err != nil {
 		return false
 	}
@@ -306,10 +244,12 @@ func (l *lane) drain(ctx context.Context, back func()) {
 	for _, r := range l.receivers {
 		r.setHurry(true)
 	}
+	l.endpoints.mend()
+	l.pushes.mend()
 	back()
 	var last []*send
-	for _, r := range l.receivers {
-		last = append(last, l.fences.next("personal", r.name))
+	for _, name := range l.names() {
+		last = append(last, l.fences.next("personal", name))
 	}
 	var sending sync.WaitGroup
 	for _, m := range last {
@@ -317,9 +257,10 @@ func (l *lane) drain(ctx context.Context, back func()) {
 	}
 	sending.Wait()
 	for _, m := range last {
-		box := l.ledger.inboxes[m.target]
 		l.ledger.mu.Lock()
-		arrived := m.mid != 0 && box.copies[m.mid] != nil && !box.copies[m.mid].ok.IsZero()
+		arrived := slices.ContainsFunc(l.ledger.boxes[m.target], func(box *inbox) bool {
+			return m.mid != 0 && box.copies[m.mid] != nil && !box.copies[m.mid].ok.IsZero()
+		})
 		l.ledger.mu.Unlock()
 		if !arrived {
 			l.ledger.wrong(m.target, "its last message %q, with mid %d, did not arrive", m.text, m.mid)

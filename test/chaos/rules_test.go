@@ -3,6 +3,8 @@
 package chaos
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +20,10 @@ type desk struct {
 
 func newDesk() *desk {
 	d := &desk{now: time.Unix(1_700_000_000, 0), conns: make(map[string]*connection)}
-	d.ledger = newLedger(400*time.Millisecond, map[string][]string{"both": {"a", "b"}}, []string{"a", "b"})
-	d.connect("a").connect("b")
+	d.ledger = newLedger(400*time.Millisecond, map[string][]string{"both": {"a", "b"}}, []*inbox{
+		newInbox("a"), newInbox("b"), newAsked("w", "webhook"), newAsked("p", "webpush"), newBeside("a", "webpush"),
+	})
+	d.connect("a").connect("b").connect("w").connect("p").connect("a/webpush")
 	return d
 }
 
@@ -30,7 +34,7 @@ func (d *desk) pass(t time.Duration) *desk {
 
 func (d *desk) connect(name string) *desk {
 	d.now = d.now.Add(time.Microsecond)
-	d.conns[name] = &connection{receiver: name, opened: d.now}
+	d.conns[name] = &connection{inbox: name, opened: d.now}
 	return d
 }
 
@@ -68,7 +72,7 @@ func (d *desk) get(name, text string, mid int64) *desk {
 }
 
 func (d *desk) ack(name string, mid int64) *desk {
-	d.confirms(d.now, name, mid, "")
+	d.confirms(d.now, name, mid, "", false)
 	return d
 }
 
@@ -79,6 +83,49 @@ func (d *desk) kill(victim string) *desk {
 
 func (d *desk) settle() *desk {
 	d.balance()
+	return d
+}
+
+// short gives a message that was sent a time of its own.
+func (d *desk) short(text string, ttl time.Duration) *desk {
+	d.sends[text].ttl = ttl
+	return d
+}
+
+// cut cuts the senders' connections now.
+func (d *desk) cutOff() *desk {
+	d.now = d.now.Add(time.Microsecond)
+	d.cuts(d.now)
+	return d
+}
+
+// buried is a dead letter of now.
+func (d *desk) buried(name, text string, mid int64, reason string) *desk {
+	d.bury(deadLetter{letter{mid, name}, text, reason, d.now})
+	return d
+}
+
+// book is an audit, with accounts as "name accepted acked handedOff dead"; of
+// others there is nothing.
+func (d *desk) book(accounts ...string) *desk {
+	told := map[string]account{}
+	for name := range d.boxes {
+		told[name] = account{Receiver: name, Balanced: true}
+	}
+	for _, text := range accounts {
+		a := account{Balanced: true}
+		if _, err := fmt.Sscan(text, &a.Receiver, &a.Accepted, &a.Acked, &a.HandedOff, &a.Dead); err != nil {
+			panic(err)
+		}
+		told[a.Receiver] = a
+	}
+	d.audit(slices.Collect(maps.Values(told)))
+	return d
+}
+
+// unsure makes the last ack one that may have come too late.
+func (d *desk) unsure(name string, mid int64) *desk {
+	d.inboxes[name].copies[mid].unsure = true
 	return d
 }
 
@@ -110,7 +157,7 @@ func TestLedgerNoticesBrokenPromises(t *testing.T) {
 		"ok without an ack":                      {newDesk().send("m", 1, "a").get("a", "m", 5).told("m", 5, "a ok"), "has not confirmed"},
 		"ok before delivery":                     {newDesk().send("m", 1, "a").told("m", 5, "a ok"), "has not confirmed"},
 		"ok":                                     {newDesk().send("m", 1, "a").take("a", "m", 5).told("m", 5, "a ok"), ""},
-		"failed":                                 {newDesk().send("m", 1, "a").told("m", 5, "a failed"), "status failed"},
+		"failed":                                 {newDesk().send("m", 1, "a").told("m", 5, "a failed"), "has failed for a"},
 		"told another mid than delivered":        {newDesk().send("m", 1, "a").get("a", "m", 5).told("m", 6, "a wait"), "mids 5 and 6"},
 		"delivered with another mid":             {one().get("a", "m", 6), "mids 5 and 6"},
 		"a mid twice":                            {one().send("n", 2, "a").told("n", 5, "a ready"), "is of"},
@@ -142,7 +189,44 @@ func TestLedgerNoticesBrokenPromises(t *testing.T) {
 		"two taken, a core dies, both again":     {two().kill("core").connect("a").take("a", "m", 5).take("a", "n", 6).settle(), ""},
 		"again, and again without a reason":      {two().kill("core").pass(ms).connect("a").take("a", "m", 5).take("a", "n", 6).connect("a").get("a", "m", 5), "no process died"},
 		"unconfirmed at first, taken then":       {newDesk().send("m", 1, "a").told("m", 5, "a wait").get("a", "m", 5).connect("a").take("a", "m", 5).settle(), ""},
-		"confirmed late over a new connection":   {newDesk().send("m", 1, "a").told("m", 5, "a wait").get("a", "m", 5).connect("a").ack("a", 5).settle(), ""},
+		"expired":                                {newDesk().send("m", 1, "a").short("m", time.Second).told("m", 5, "a ready").pass(time.Second).buried("a", "m", 5, "expired").settle(), ""},
+		"expired too early":                      {newDesk().send("m", 1, "a").short("m", time.Second).told("m", 5, "a ready").pass(900*ms).buried("a", "m", 5, "expired").settle(), "dead letter (expired), 900ms"},
+		"expired without a time":                 {newDesk().send("m", 1, "a").told("m", 5, "a ready").pass(time.Hour).buried("a", "m", 5, "expired").settle(), "dead letter (expired)"},
+		"dead for another reason":                {newDesk().send("m", 1, "a").short("m", time.Second).told("m", 5, "a ready").pass(time.Second).buried("a", "m", 5, "rejected").settle(), "dead letter (rejected)"},
+		"dead, and nobody's":                     {newDesk().buried("a", "m", 5, "expired"), "nobody sent"},
+		"dead, and somebody else's":              {newDesk().send("m", 1, "b").short("m", ms).told("m", 5, "b ready").pass(ms).buried("a", "m", 5, "expired"), "was sent to [b]"},
+		"dead, though refused":                   {newDesk().send("m", 1, "a").short("m", ms).lost("m", refused).pass(ms).buried("a", "m", 5, "expired"), "was refused"},
+		"unknown and dead for half of a group":   {newDesk().send("m", 1, "both").short("m", ms).lost("m", unknown).pass(ms).buried("a", "m", 5, "expired").settle(), "1 of the 2"},
+		"failed in time":                         {newDesk().send("m", 1, "a").short("m", time.Second).pass(time.Second).told("m", 5, "a failed"), ""},
+		"follows one that has expired":           {newDesk().send("m", 1, "a").short("m", time.Second).send("n", 2, "a").get("a", "m", 5).pass(time.Second).get("a", "n", 6), ""},
+		"follows one that has not":               {newDesk().send("m", 1, "a").short("m", time.Minute).send("n", 2, "a").get("a", "m", 5).pass(time.Second).get("a", "n", 6), "before it confirmed 5"},
+		"order after a cut":                      {newDesk().send("m", 1, "a").cutOff().lost("m", unknown).send("n", 2, "a").take("a", "n", 6).take("a", "m", 7), ""},
+		"order long after a cut":                 {newDesk().cutOff().pass(ms).send("m", 1, "a").lost("m", unknown).send("n", 2, "a").take("a", "n", 6).get("a", "m", 7), "s's message 1"},
+
+		"asked again, unanswered":           {newDesk().send("m", 1, "w").told("m", 5, "w wait").get("w", "m", 5).connect("w").take("w", "m", 5).settle(), ""},
+		"asked again, though it answered":   {newDesk().send("m", 1, "w").take("w", "m", 5).connect("w").get("w", "m", 5), "had been answered"},
+		"asked again, its answer late":      {newDesk().send("m", 1, "w").take("w", "m", 5).unsure("w", 5).connect("w").get("w", "m", 5), ""},
+		"asked again after its channel":     {newDesk().send("m", 1, "w").take("w", "m", 5).kill("webhook").connect("w").get("w", "m", 5), ""},
+		"asked again after another":         {newDesk().send("m", 1, "w").take("w", "m", 5).kill("webpush").connect("w").get("w", "m", 5), "had been answered"},
+		"asked for two":                     {newDesk().send("m", 1, "w").send("n", 2, "w").get("w", "m", 5).connect("w").get("w", "n", 6), "before it confirmed 5"},
+		"pushed":                            {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p webpush-ok").settle(), ""},
+		"pushed again, though it was taken": {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p webpush-ok").connect("p").get("p", "m", 5), "no core died"},
+		"pushed is not ok":                  {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p ok"), "has not confirmed"},
+		"not pushed":                        {newDesk().send("m", 1, "p").get("p", "m", 5).told("m", 5, "p webpush-ok"), "has not confirmed"},
+		"pushed beside":                     {newDesk().send("m", 1, "a").take("a/webpush", "m", 5).take("a", "m", 5).told("m", 5, "a ok").connect("a/webpush").get("a/webpush", "m", 5).settle(), ""},
+		"pushed beside, not in order":       {newDesk().send("m", 3, "a").send("n", 2, "a").take("a/webpush", "n", 6).get("a/webpush", "m", 5), "after 6"},
+		"pushed beside, confirmed before":   {newDesk().send("m", 1, "a").send("n", 2, "a").take("a", "m", 5).take("a/webpush", "n", 6).get("a/webpush", "m", 5), ""},
+
+		"the books":                            {two().settle().book("a 2 2 0 0"), ""},
+		"the books have one less":              {two().settle().book("a 1 1 0 0"), "Accepted:1"},
+		"the books have one more":              {two().settle().book("a 3 3 0 0"), "Accepted:3"},
+		"the books have one dead":              {two().settle().book("a 2 1 0 1"), "Dead:1"},
+		"the books have it handed off":         {newDesk().send("m", 1, "w").take("w", "m", 5).book("w 1 0 1 0"), "HandedOff:1"},
+		"the books, pushed":                    {newDesk().send("m", 1, "p").take("p", "m", 5).book("p 1 0 1 0"), ""},
+		"the books, pushed and acked":          {newDesk().send("m", 1, "p").take("p", "m", 5).book("p 1 1 0 0"), "Acked:1"},
+		"the books, expired":                   {newDesk().send("m", 1, "b").short("m", ms).told("m", 5, "b ready").pass(ms).buried("b", "m", 5, "expired").settle().book("b 1 0 0 1"), ""},
+		"the books of a stranger":              {newDesk().book("x 1 1 0 0"), "nobody has sent"},
+		"confirmed late over a new connection": {newDesk().send("m", 1, "a").told("m", 5, "a wait").get("a", "m", 5).connect("a").ack("a", 5).settle(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := c.desk.complaints()

@@ -27,7 +27,7 @@ func TestBrokenStreamsAreNamedAndStartedAgain(t *testing.T) {
 	before := w.usage(t)
 	rounds := 2
 	if *longFlag {
-		rounds = 10
+		rounds = 4
 	}
 	for _, b := range breaks {
 		t.Run(b.vice, func(t *testing.T) {

@@ -27,9 +27,15 @@ func TestFloodsAreSlowedDownAndNamed(t *testing.T) {
 	before, processes := w.usage(t), len(w.Processes())
 	for _, f := range floods {
 		t.Run(f.vice, func(t *testing.T) {
-			log := w.begin(t, f.vice)
+			log, pid := w.begin(t, f.vice), w.pid(t, f.vice)
 			w.named(t, log, "channel="+f.vice, f.line)
-			w.end(t, f.vice)
+			if f.vice == "floods-stderr" { // it ends when all is written
+				w.named(t, log, "channel="+f.vice, "plugin output was dropped", "bytes=")
+				w.named(t, log, "channel="+f.vice, "channel failed", "exit status 0")
+				w.back(t, f.vice, pid)
+			} else {
+				w.end(t, f.vice)
+			}
 			w.serveUntil(t, "what it has started is gone", func() bool { return len(w.Processes()) <= processes })
 		})
 	}

@@ -39,7 +39,7 @@ func TestLiesChangeNothingAndAreNamed(t *testing.T) {
 	before := w.usage(t)
 	rounds := 1
 	if *longFlag {
-		rounds = 10
+		rounds = 4
 	}
 	for _, l := range liars() {
 		t.Run(l.vice, func(t *testing.T) {

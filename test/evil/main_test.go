@@ -20,7 +20,7 @@ import (
 	"mpush/test/harness"
 )
 
-var longFlag = flag.Bool("long", false, "also repeat each vice, for what a life of it may leave behind")
+var longFlag = flag.Bool("long", false, "do more of each vice, and repeat it for what a life of it may leave behind")
 
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, "cmd/mpush", "test/evil/plugin"))

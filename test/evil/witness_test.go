@@ -25,8 +25,12 @@ func entries(t *testing.T, vices ...string) harness.Object {
 	noteSources(t)
 	all := make(harness.Object)
 	for _, vice := range vices {
+		args := []string{"-vice", vice}
+		if *longFlag {
+			args = append(args, "-much")
+		}
 		all[vice] = harness.Object{
-			"path": harness.Program(t, "plugin"), "args": []string{"-vice", vice}, "unpinned": true, "mtls": false,
+			"path": harness.Program(t, "plugin"), "args": args, "unpinned": true, "mtls": false,
 			"rights": []string{"accept-without-token"}, // so that it can do more
 		}
 	}

@@ -8,11 +8,15 @@ import (
 )
 
 // deeds are vices of the process, whatever it says.
-func deeds() map[string]vice {
+func deeds(much bool) map[string]vice {
+	megabytes := 50
+	if much {
+		megabytes = 1000
+	}
 	return map[string]vice{
 		"leaks":         {act: leak},
 		"forks":         {act: fork},
-		"floods-stderr": {act: floodStderr},
+		"floods-stderr": {act: func(*exchange) error { return floodStderr(megabytes) }},
 	}
 }
 
@@ -45,13 +49,14 @@ func fork(x *exchange) error {
 	return x.ignore()
 }
 
-// floodStderr writes 50 MB.
-func floodStderr(x *exchange) error {
+// floodStderr writes so much, and then ends as if nothing were amiss.
+func floodStderr(megabytes int) error {
 	block := bytes.Repeat([]byte("all work and no play makes a dull log\n"), 1<<20/38)
-	for range 50 {
+	for range megabytes {
 		if _, err := os.Stderr.Write(block); err != nil {
 			return err
 		}
 	}
-	return x.ignore()
+	os.Exit(0)
+	return nil
 }

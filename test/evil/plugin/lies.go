@@ -14,7 +14,11 @@ const pause = 20 * time.Millisecond
 var victims = [...]string{"phone", "away", "hook"}
 
 // lies are vices of a plugin that says what is not so, in good form.
-func lies() map[string]vice {
+func lies(much bool) map[string]vice {
+	many := 200_000
+	if much {
+		many = 1_000_000
+	}
 	return map[string]vice{
 		"acks-ungiven":   {act: ackUngiven},
 		"acks-foreign":   {act: ackForeign},
@@ -26,7 +30,7 @@ func lies() map[string]vice {
 		"declares-taken": {declares: func() []*pluginpb.DeclaredRoute {
 			return []*pluginpb.DeclaredRoute{{Receiver: "hook", Policy: &pluginpb.Policy{Exclusive: true, Acks: true}}}
 		}},
-		"declares-many": {declares: declareMany},
+		"declares-many": {declares: func() []*pluginpb.DeclaredRoute { return declareMany(many) }},
 		"claims-taken":  {commands: []string{"REGISTER_WEBPUSH"}},
 		"mute":          {mute: true},
 	}
@@ -133,8 +137,7 @@ func announceTooMuch(x *exchange) error {
 }
 
 // declareMany names more receivers than a server knows.
-func declareMany() []*pluginpb.DeclaredRoute {
-	const many = 200_000
+func declareMany(many int) []*pluginpb.DeclaredRoute {
 	routes := make([]*pluginpb.DeclaredRoute, many)
 	for i := range routes {
 		routes[i] = &pluginpb.DeclaredRoute{Receiver: fmt.Sprintf("r%06d", i)}

@@ -36,9 +36,9 @@ type vice struct {
 }
 
 // vices lists what there is, by name.
-func vices() map[string]vice {
+func vices(much bool) map[string]vice {
 	all := make(map[string]vice)
-	for _, some := range []map[string]vice{lies(), floods(), garbage(), deeds()} {
+	for _, some := range []map[string]vice{lies(much), floods(), garbage(), deeds(much)} {
 		for name, v := range some {
 			all[name] = v
 		}
@@ -48,16 +48,17 @@ func vices() map[string]vice {
 
 func main() {
 	name := flag.String("vice", "", "what to do wrong")
+	much := flag.Bool("much", false, "do more of it: a million routes, 1 GB of output")
 	sleeper := flag.Bool("sleep", false, "be a child that sleeps")
 	flag.Parse()
 	if *sleeper {
 		time.Sleep(time.Hour)
 		return
 	}
-	v, known := vices()[*name]
+	v, known := vices(*much)[*name]
 	if !known || os.Getenv(pluginpb.CookieKey) != pluginpb.CookieValue {
 		var names []string
-		for name := range vices() {
+		for name := range vices(*much) {
 			names = append(names, name)
 		}
 		slices.Sort(names)
