@@ -71,16 +71,18 @@ func (d *diary) Away(_ context.Context, before int64, after string, n int) ([]st
 	return d.away[i:min(i+n, len(d.away))], err
 }
 
-// keep runs the keeper beside a bed until the bubble's test is over.
-func (b *bed) keep(h History, keeping Keeping, log *slog.Logger) (stop func()) {
-	b.relay.log = log
+// keep runs a relay's keeper until stop is called.
+func keep(r *Relay, h History, keeping Keeping) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var keeper sync.WaitGroup
-	keeper.Go(func() { b.relay.Keep(ctx, h, func() Keeping { return keeping }) })
+	keeper.Go(func() { r.Keep(ctx, h, func() Keeping { return keeping }) })
 	return func() { cancel(); keeper.Wait() }
 }
 
-var discard = slog.New(slog.DiscardHandler)
+// idle is a relay that does not run: for a keeper that finds nothing to do.
+func idle(now func() time.Time, log slog.Handler) *Relay {
+	return New(engine.New(engine.Config{}, record.Registry{}, nil), store.NewMemory(), now, slog.New(log))
+}
 
 // sendWithTTL sends a message that is over after so many milliseconds.
 func (b *bed) sendWithTTL(target string, ttl int64) {
@@ -109,7 +111,7 @@ func later(d time.Duration) {
 func TestMessagesOfAbsentReceiversExpireWithinSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
-		defer b.keep(b.store, Keeping{}, discard)()
+		defer keep(b.relay, b.store, Keeping{})()
 		b.submit(&engine.Detach{Link: b.link, Receiver: "ann", Generation: b.attach("ann")})
 		b.sendWithTTL("ann", 1000)
 		b.sendWithTTL("ann", 60_000)
@@ -133,17 +135,20 @@ func TestMessagesOfAbsentReceiversExpireWithinSeconds(t *testing.T) {
 // takes, the steps leave pauses to the others.
 func TestExpiryGoesOnWhereItWasInSmallSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, d := newBed(t), &diary{expires: 3}
+		d := &diary{expires: 3}
 		began := time.Now().UnixMilli()
-		defer b.keep(d, Keeping{}, discard)()
+		defer keep(idle(time.Now, slog.DiscardHandler), d, Keeping{})()
 		later(expireEvery + time.Second)
 		to := began + expireEvery.Milliseconds() - 1000
 		want := []string{fmt.Sprintf("overdue 0 %d", to), fmt.Sprintf("overdue %d %d", to-2, to), fmt.Sprintf("overdue %d %d", to-1, to)}
 		if got := d.take(); !slices.Equal(got, want) {
 			t.Errorf("asked %q, want %q", got, want)
 		}
+		d.mu.Lock()
+		spaced := slices.Clone(d.spaced)
+		d.mu.Unlock()
 		for i := range 2 {
-			if pause := d.spaced[i+1].Sub(d.spaced[i]); pause != stepPause {
+			if pause := spaced[i+1].Sub(spaced[i]); pause != stepPause {
 				t.Errorf("a pause of %v between steps, want %v", pause, stepPause)
 			}
 		}
@@ -151,17 +156,13 @@ func TestExpiryGoesOnWhereItWasInSmallSteps(t *testing.T) {
 		if got, want := d.take(), []string{fmt.Sprintf("overdue %d %d", to, to+expireEvery.Milliseconds())}; !slices.Equal(got, want) {
 			t.Errorf("asked %q, want %q", got, want)
 		}
-		b.stop()
 	})
 }
 
 func TestExpiryGoesOnWhenTheClockIsSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t)
-		var ahead time.Duration = time.Hour
-		b.relay.now = func() time.Time { return time.Now().Add(ahead) }
-		d := &diary{}
-		k := keeper{relay: b.relay, history: d, log: discard}
+		ahead, d := time.Hour, &diary{}
+		k := keeper{relay: idle(func() time.Time { return time.Now().Add(ahead) }, slog.DiscardHandler), history: d}
 		step := func() string {
 			t.Helper()
 			if err := k.expire(t.Context()); err != nil {
@@ -179,15 +180,14 @@ func TestExpiryGoesOnWhenTheClockIsSetBack(t *testing.T) {
 		if got, want := step(), fmt.Sprintf("overdue %d %d", from, to); got != want {
 			t.Errorf("asked %s, want %s", got, want)
 		}
-		b.stop()
 	})
 }
 
 func TestHistoryIsPrunedInSmallSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, d := newBed(t), &diary{prunes: 3}
+		d := &diary{prunes: 3}
 		began := time.Now()
-		defer b.keep(d, Keeping{History: time.Hour}, discard)()
+		defer keep(idle(time.Now, slog.DiscardHandler), d, Keeping{History: time.Hour})()
 		later(pruneEvery - time.Second)
 		d.take()
 		later(2 * time.Second)
@@ -209,7 +209,6 @@ func TestHistoryIsPrunedInSmallSteps(t *testing.T) {
 		if !slices.Equal(prunes, want) && !slices.Equal(prunes, wantLate) {
 			t.Errorf("asked %q, want %q", prunes, want)
 		}
-		b.stop()
 	})
 }
 
@@ -217,7 +216,7 @@ func TestHistoryIsKeptAsLongAsConfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
 		keeping := Keeping{History: time.Hour}
-		k := keeper{relay: b.relay, history: b.store, keeping: func() Keeping { return keeping }, log: discard}
+		k := keeper{relay: b.relay, history: b.store, keeping: func() Keeping { return keeping }}
 		prune := func() {
 			t.Helper()
 			if err := k.prune(t.Context()); err != nil {
@@ -267,8 +266,8 @@ func TestHistoryIsKeptAsLongAsConfigured(t *testing.T) {
 func TestReceiversThatStayAwayAreForgottenByTheHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
-		const after = 24 * time.Hour
-		defer b.keep(b.store, Keeping{ForgetAfter: after}, discard)()
+		const after = 2 * time.Hour
+		defer keep(b.relay, b.store, Keeping{ForgetAfter: after})()
 		for i := range awayStep + 5 { // more than a step takes
 			name := fmt.Sprintf("gone%d", i)
 			b.submit(&engine.Detach{Link: b.link, Receiver: name, Generation: b.attach(name)})
@@ -295,21 +294,18 @@ func TestReceiversThatStayAwayAreForgottenByTheHour(t *testing.T) {
 }
 
 func TestNobodyIsForgottenIfThatIsOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, d := newBed(t), &diary{away: []string{"ann"}}
-		k := keeper{relay: b.relay, history: d, keeping: func() Keeping { return Keeping{} }, log: discard}
-		if err := k.forget(t.Context()); err != nil || len(d.take()) != 0 {
-			t.Errorf("somebody was looked for, %v", err)
-		}
-		b.stop()
-	})
+	d := &diary{away: []string{"ann"}}
+	k := keeper{relay: idle(time.Now, slog.DiscardHandler), history: d, keeping: func() Keeping { return Keeping{} }}
+	if err := k.forget(t.Context()); err != nil || len(d.take()) != 0 {
+		t.Errorf("somebody was looked for, %v", err)
+	}
 }
 
 func TestKeeperSaysWhatFailsAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, d := newBed(t), &diary{fail: errors.New("unreadable")}
+		d := &diary{fail: errors.New("unreadable")}
 		var said bytes.Buffer
-		defer b.keep(d, Keeping{ForgetAfter: time.Hour, History: time.Hour}, slog.New(slog.NewTextHandler(&said, nil)))()
+		defer keep(idle(time.Now, slog.NewTextHandler(&said, nil)), d, Keeping{ForgetAfter: time.Hour, History: time.Hour})()
 		later(forgetEvery + time.Second)
 		asked := strings.Join(d.take(), " ")
 		for _, what := range []string{"overdue", "prune", "away"} {
@@ -320,7 +316,6 @@ func TestKeeperSaysWhatFailsAndGoesOn(t *testing.T) {
 		if want := int(forgetEvery/expireEvery) + int(forgetEvery/pruneEvery) + 1; strings.Count(said.String(), "err=unreadable") != want {
 			t.Errorf("%d failures were logged, want %d", strings.Count(said.String(), "err=unreadable"), want)
 		}
-		b.stop()
 	})
 }
 

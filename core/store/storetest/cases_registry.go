@@ -102,6 +102,17 @@ func testRegistry(t *testing.T, open Open) {
 		f.commit(&record.Settle{Item: late})
 		f.equal(f.seqs("a", 0), []record.Seq{1}, "open items after a late settlement of the old")
 	})
+	t.Run("what waited for a forgotten receiver has failed", func(t *testing.T) {
+		f := start(t, open, "a")
+		it := item(f.put(10, "a"), 0)
+		it.Status = message.Status{Rank: message.ChannelWait, Channel: "push"}
+		f.commit(&record.Settle{Item: it}, &record.Forget{Receiver: "a", Reason: "forgotten", At: 5})
+		_, items, err := f.s.Trace(t.Context(), 10)
+		if err != nil || len(items) != 1 {
+			t.Fatalf("%+v, %v", items, err)
+		}
+		f.equal(items[0].Status, message.Status{Rank: message.Failed}, "status")
+	})
 	t.Run("forget and come back in one batch", func(t *testing.T) {
 		f := start(t, open, "a", "b")
 		f.put(10, "a", "b")
