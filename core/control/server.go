@@ -234,8 +234,15 @@ func (s *Server) dead(r *http.Request) (any, error) {
 	for i := range letters {
 		page.Letters = append(page.Letters, DeadLetter{Message: messageOf(letters[i].Message), Delivery: deliveryOf(&letters[i].Item)})
 	}
-	if len(letters) >= limit {
-		page.Below = MID(letters[len(letters)-1].MID)
+	if len(letters) > 0 {
+		last := letters[len(letters)-1].MID
+		more, err := s.Store.Dead(r.Context(), query.Get("receiver"), last, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(more) > 0 {
+			page.Below = MID(last)
+		}
 	}
 	return page, nil
 }

@@ -56,10 +56,19 @@ func (s *SQLite) Dead(ctx context.Context, receiver string, below message.MID, n
 		query, args = selectDeadOf+` AND receiver.name = ?`+inOrder, append(args, receiver)
 	}
 	err = s.read(ctx, func(c *conn) error {
+		var last *message.Message
+		bytes := 0
 		return c.query(query, func(row []driver.Value) error {
 			q := queued(row[nameColumn].(string), row)
-			if len(letters) >= n && letters[len(letters)-1].MID != q.MID {
+			switch {
+			case last != nil && last.MID == q.MID:
+				q.Message = last
+			case len(letters) >= n, bytes >= MaxDeadBytes:
 				return errStop
+			}
+			if q.Message != last {
+				last = q.Message
+				bytes += last.Size()
 			}
 			letters = append(letters, q)
 			return nil

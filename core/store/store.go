@@ -57,7 +57,8 @@ type Store interface {
 
 	// Dead returns dead letters that are not dropped, the newest mids first: of
 	// one living receiver, or of all for "". It goes on below a mid, unless that
-	// is 0, and ends with the mid that makes them n or more.
+	// is 0, and ends with the mid that makes them n or more, or their messages
+	// MaxDeadBytes or more.
 	Dead(ctx context.Context, receiver string, below message.MID, n int) ([]record.Queued, error)
 
 	// Sent returns what a sender has sent under a key.
@@ -85,6 +86,9 @@ type Store interface {
 	// calls fail with ErrClosed.
 	Close() error
 }
+
+// MaxDeadBytes bounds the messages of the dead letters that are read at once.
+const MaxDeadBytes = 4 << 20
 
 var (
 	// ErrFull: the disk has no space for the write. Nothing was applied, and a

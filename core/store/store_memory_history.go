@@ -80,10 +80,15 @@ func (m *Memory) Dead(ctx context.Context, receiver string, below message.MID, n
 	slices.SortFunc(letters, func(a, b record.Queued) int {
 		return cmp.Or(cmp.Compare(b.MID, a.MID), cmp.Compare(a.Receiver, b.Receiver))
 	})
-	for i := max(n, 1); i < len(letters); i++ {
-		if letters[i].MID != letters[i-1].MID {
+	bytes := 0
+	for i := range letters {
+		if i > 0 && letters[i].MID == letters[i-1].MID {
+			continue
+		}
+		if i > 0 && (i >= n || bytes >= MaxDeadBytes) {
 			return letters[:i], nil
 		}
+		bytes += letters[i].Message.Size()
 	}
 	return letters, nil
 }

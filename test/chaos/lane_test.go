@@ -137,7 +137,7 @@ func (l *lane) people() {
 
 // senders makes those of the load and of what is sent besides.
 func (l *lane) senders() {
-	l.fences = &sender{name: "fence", method: "http", ledger: l.ledger, keyed: true, via: l.probe}
+	l.fences = &sender{name: "fence", method: "http", ledger: l.ledger, keyed: true, firm: true, via: l.probe}
 	l.bursts = &sender{name: "burst", method: "http", ledger: l.ledger, via: l.probe}
 	for i := range 8 {
 		s := &sender{name: fmt.Sprintf("sender%d", i), method: "http", ledger: l.ledger, rand: l.fork(), keyed: i%4 > 1}

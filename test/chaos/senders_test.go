@@ -28,6 +28,7 @@ type sender struct {
 	rand   *rand.Rand
 	number int
 	keyed  bool // sends what it does not know of again
+	firm   bool // with keyed: and what was refused
 	via    carrier
 }
 
@@ -73,7 +74,7 @@ func (s *sender) send(ctx context.Context, m *send, wait time.Duration) {
 		case f == accepted:
 			s.ledger.answered(time.Now(), m, reply.mid, reply.statuses)
 			return
-		case m.keyed && (f == unknown || tries > 1) && pause(limit, 20*time.Millisecond):
+		case m.keyed && (f == unknown || tries > 1 || s.firm) && pause(limit, 20*time.Millisecond):
 			s.ledger.again(m, why)
 		default:
 			if tries > 1 {

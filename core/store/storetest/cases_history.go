@@ -3,10 +3,12 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"mpush/core/message"
 	"mpush/core/record"
+	"mpush/core/store"
 )
 
 // ended settles the item of a Put for its i-th receiver.
@@ -181,6 +183,15 @@ func testHistory(t *testing.T, open Open, lives map[string]Life) {
 		f.equal(list("", 3, 100), []message.MID{2, 2, 1, 1}, "below one")
 		f.equal(list("b", 0, 2), []message.MID{4, 3}, "of one")
 		f.equal(list("c", 0, 2), []message.MID(nil), "of nobody")
+		const large = 3 // of them are more than may be read at once
+		for mid := range message.MID(large) {
+			m := small(mid + 10)
+			m.Desp = strings.Repeat("x", store.MaxDeadBytes/(large-1))
+			p := &record.Put{Message: m, Receivers: []string{"a", "b"}}
+			f.commit(p)
+			f.commit(ended(p, 0, record.Dead, 1), ended(p, 1, record.Dead, 1))
+		}
+		f.equal(list("", 0, 100), []message.MID{12, 12, 11, 11}, "by their bytes")
 	})
 	t.Run("forgets keys", func(t *testing.T) {
 		f := start(t, open, "a")
