@@ -125,6 +125,11 @@ func openReader(path string) (*conn, error) {
 			return nil, err
 		}
 	}
+	// SQLite opens its files with the first query: if that fails, let it be now.
+	if _, err := c.integer(`SELECT value FROM meta WHERE key = 'schema'`); err != nil {
+		_ = c.close()
+		return nil, err
+	}
 	return c, nil
 }
 

@@ -93,6 +93,10 @@ func (l *lane) fill(then func()) {
 	if !l.ledger.await(patience, func() bool { return l.ledger.figures.Refused >= want }) {
 		l.t.Errorf("on a full disk no message was refused within %v", patience)
 	}
+	if l.rand.IntN(3) == 0 {
+		l.did("kill core on a full disk")
+		l.killCore() // it starts there, too
+	}
 	then()
 	empty()
 	l.ledger.remark("fault", "the disk has space again")

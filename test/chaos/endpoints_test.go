@@ -45,7 +45,7 @@ const (
 const (
 	// attemptTime is how long the webhook channel waits for an answer; sureTime
 	// is so much less that it has surely read one that was given by then.
-	attemptTime = 2 * time.Second
+	attemptTime = 8 * time.Second
 	sureTime    = attemptTime / 2
 	slowTime    = 300 * time.Millisecond
 )
