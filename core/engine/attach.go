@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"fmt"
+
+	"mpush/core/record"
+)
+
+// attach claims the route, and goes on when the claim is on disk.
+func (e *Engine) attach(ev *Attach) {
+	l := e.links[ev.Link]
+	if l == nil || e.deferred(ev.Name, ev) {
+		return
+	}
+	if e.stopping {
+		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		return
+	}
+	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, false)
+	switch p := (&pendingAttach{c, ev.Link, ev.Request, ev.Epoch}); {
+	case ev.Epoch < e.epoch:
+		e.refuse(ev.Link, ev.Request, Unavailable, tokenChanged)
+	case refusal != nil:
+		e.answer(ev.Link, ev.Request, refusal)
+	case len(c.ops) == 0:
+		e.attached(p)
+	default:
+		e.commit(p, []string{ev.Name}, c.ops)
+	}
+}
+
+type pendingAttach struct {
+	change  *change
+	link    LinkID
+	request RequestID
+	epoch   uint64
+}
+
+func (p *pendingAttach) resume(e *Engine, err error) {
+	if err != nil {
+		e.refuse(p.link, p.request, Unavailable, "the receiver could not be stored: "+err.Error())
+	} else {
+		e.attached(p)
+	}
+	e.committed([]string{p.change.spec.Receiver})
+}
+
+// attached makes the link the holder: first the answer, then the eviction of an
+// older holder, then (at the end of the step) deliveries.
+func (e *Engine) attached(p *pendingAttach) {
+	rt := e.apply(p.change)
+	l := e.links[p.link]
+	if l == nil {
+		return
+	}
+	if p.epoch < e.epoch {
+		e.refuse(p.link, p.request, Unavailable, tokenChanged)
+		return
+	}
+	r, wasUp, oldLink, oldGeneration := rt.receiver, rt.up, rt.link, rt.generation
+	e.raiseRoute(rt, l)
+	e.answer(p.link, p.request, Attached{Name: r.name, Group: r.group, Generation: rt.generation, Epoch: p.epoch})
+	if wasUp {
+		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Reason: "another connection took over"})
+	}
+}
+
+// enter refuses a name that the operator has given to somebody.
+func (e *Engine) enter(ev *Enter) {
+	if r := e.receivers[ev.Name]; r != nil && r.configured() {
+		e.refuse(ev.Link, ev.Request, NameInUse, inUse(ev.Name))
+		return
+	}
+	e.answer(ev.Link, ev.Request, Attached{Name: ev.Name, Group: ev.Group, Epoch: ev.Epoch})
+}
+
+func inUse(name string) string { return fmt.Sprintf("The name [%s] is already used", name) }
+
+// detach ends an attachment; a stale one is over already.
+func (e *Engine) detach(ev *Detach) {
+	l, r := e.links[ev.Link], e.receivers[ev.Receiver]
+	if l == nil || r == nil {
+		return
+	}
+	if rt := r.route(l.channel); rt != nil && rt.up && rt.link == ev.Link && rt.generation == ev.Generation && rt.kind == record.Attached {
+		e.lowerRoute(rt)
+		e.saw(r)
+	}
+}
+
+// saw notes that a receiver was here until now, if what is written is stale.
+func (e *Engine) saw(r *receiver) {
+	if _, busy := e.changing[r.name]; busy || e.wall-r.seenAt < seenEvery {
+		return
+	}
+	r.seenAt = e.wall
+	e.write(nil, &record.SaveReceiver{Receiver: record.Receiver{Name: r.name, Group: r.group, SeenAt: r.seenAt}})
+}
+
+// register stores a durable route; it is live as soon as it is on disk.
+func (e *Engine) register(ev *Register) {
+	l := e.links[ev.Link]
+	if l == nil || e.deferred(ev.Route.Receiver, ev) {
+		return
+	}
+	if e.stopping {
+		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		return
+	}
+	c, refusal := e.plan(l.channel, record.Registered, ev.Route, false)
+	switch {
+	case refusal != nil:
+		e.answer(ev.Link, ev.Request, refusal)
+	case len(c.ops) == 0:
+		e.answer(ev.Link, ev.Request, Done{})
+	default:
+		e.commit(&pendingRegister{c, ev.Link, ev.Request}, []string{ev.Route.Receiver}, c.ops)
+	}
+}
+
+type pendingRegister struct {
+	change  *change
+	link    LinkID
+	request RequestID
+}
+
+func (p *pendingRegister) resume(e *Engine, err error) {
+	if err != nil {
+		e.refuse(p.link, p.request, Unavailable, "the receiver could not be stored: "+err.Error())
+	} else {
+		rt := e.apply(p.change)
+		// The channel may have been restarted meanwhile.
+		if l := e.linkOf(rt.channel); l != nil && l.ready && (p.change.rerouted || !rt.up) {
+			e.raiseRoute(rt, l)
+		}
+		e.answer(p.link, p.request, Done{})
+	}
+	e.committed([]string{p.change.spec.Receiver})
+}

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"slices"
+
+	"mpush/core/record"
+)
+
+// unregister forgets a receiver, as soon as that is on disk: its queue ends as
+// dead letters.
+func (e *Engine) unregister(ev *Unregister) {
+	if e.links[ev.Link] == nil || e.deferred(ev.Receiver, ev) {
+		return
+	}
+	r := e.receivers[ev.Receiver]
+	switch {
+	case r == nil:
+		e.answer(ev.Link, ev.Request, Done{})
+	case r.configured():
+		e.refuse(ev.Link, ev.Request, Invalid, "this receiver is configured by the operator")
+	default:
+		e.commit(&pendingForget{r, ev.Link, ev.Request}, []string{r.name}, []record.Op{
+			&record.Forget{Receiver: r.name, Reason: "forgotten", At: e.wall},
+		})
+	}
+}
+
+type pendingForget struct {
+	receiver *receiver
+	link     LinkID
+	request  RequestID
+}
+
+func (p *pendingForget) resume(e *Engine, err error) {
+	if err != nil {
+		e.refuse(p.link, p.request, Unavailable, "could not be stored: "+err.Error())
+	} else {
+		e.forget(p.receiver)
+		e.answer(p.link, p.request, Done{})
+	}
+	e.committed([]string{p.receiver.name})
+}
+
+func (e *Engine) forget(r *receiver) {
+	items := slices.Clone(r.items)
+	// The routes go down before their items end: as one after the other was
+	// recalled, a channel would go on to the next of them.
+	for _, rt := range r.routes {
+		if rt.up {
+			e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: "unregistered"})
+			e.lowerRoute(rt)
+		}
+	}
+	for _, it := range items {
+		e.end(it, record.Dead, "forgotten", nil, false)
+	}
+	r.gone = true
+	e.leave(r)
+	delete(e.receivers, r.name)
+}
