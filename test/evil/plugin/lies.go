@@ -15,7 +15,7 @@ var victims = [...]string{"phone", "away", "hook"}
 
 // lies are vices of a plugin that says what is not so, in good form.
 func lies(much bool) map[string]vice {
-	many := 200_000
+	many := 20_000
 	if much {
 		many = 1_000_000
 	}
