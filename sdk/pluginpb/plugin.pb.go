@@ -44,6 +44,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Role is a way that messages go through a channel.
+type Role int32
+
+const (
+	Role_ROLE_UNSPECIFIED Role = 0
+	// Messages come in: it publishes.
+	Role_ROLE_INGRESS Role = 1
+	// Messages go out: it has routes.
+	Role_ROLE_EGRESS Role = 2
+)
+
+// Enum value maps for Role.
+var (
+	Role_name = map[int32]string{
+		0: "ROLE_UNSPECIFIED",
+		1: "ROLE_INGRESS",
+		2: "ROLE_EGRESS",
+	}
+	Role_value = map[string]int32{
+		"ROLE_UNSPECIFIED": 0,
+		"ROLE_INGRESS":     1,
+		"ROLE_EGRESS":      2,
+	}
+)
+
+func (x Role) Enum() *Role {
+	p := new(Role)
+	*p = x
+	return p
+}
+
+func (x Role) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Role) Descriptor() protoreflect.EnumDescriptor {
+	return file_plugin_proto_enumTypes[0].Descriptor()
+}
+
+func (Role) Type() protoreflect.EnumType {
+	return &file_plugin_proto_enumTypes[0]
+}
+
+func (x Role) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Role.Descriptor instead.
+func (Role) EnumDescriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{0}
+}
+
 // Right is something beyond carrying messages that an operator must grant.
 type Right int32
 
@@ -86,11 +138,11 @@ func (x Right) String() string {
 }
 
 func (Right) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[0].Descriptor()
+	return file_plugin_proto_enumTypes[1].Descriptor()
 }
 
 func (Right) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[0]
+	return &file_plugin_proto_enumTypes[1]
 }
 
 func (x Right) Number() protoreflect.EnumNumber {
@@ -99,7 +151,7 @@ func (x Right) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Right.Descriptor instead.
 func (Right) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{0}
+	return file_plugin_proto_rawDescGZIP(), []int{1}
 }
 
 type Severity int32
@@ -138,11 +190,11 @@ func (x Severity) String() string {
 }
 
 func (Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[1].Descriptor()
+	return file_plugin_proto_enumTypes[2].Descriptor()
 }
 
 func (Severity) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[1]
+	return &file_plugin_proto_enumTypes[2]
 }
 
 func (x Severity) Number() protoreflect.EnumNumber {
@@ -151,7 +203,7 @@ func (x Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Severity.Descriptor instead.
 func (Severity) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{1}
+	return file_plugin_proto_rawDescGZIP(), []int{2}
 }
 
 type SendType int32
@@ -187,11 +239,11 @@ func (x SendType) String() string {
 }
 
 func (SendType) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[2].Descriptor()
+	return file_plugin_proto_enumTypes[3].Descriptor()
 }
 
 func (SendType) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[2]
+	return &file_plugin_proto_enumTypes[3]
 }
 
 func (x SendType) Number() protoreflect.EnumNumber {
@@ -200,7 +252,7 @@ func (x SendType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendType.Descriptor instead.
 func (SendType) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{2}
+	return file_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 type ErrorCode int32
@@ -257,11 +309,11 @@ func (x ErrorCode) String() string {
 }
 
 func (ErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[3].Descriptor()
+	return file_plugin_proto_enumTypes[4].Descriptor()
 }
 
 func (ErrorCode) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[3]
+	return &file_plugin_proto_enumTypes[4]
 }
 
 func (x ErrorCode) Number() protoreflect.EnumNumber {
@@ -270,7 +322,7 @@ func (x ErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorCode.Descriptor instead.
 func (ErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{3}
+	return file_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 type OutcomeKind int32
@@ -321,11 +373,11 @@ func (x OutcomeKind) String() string {
 }
 
 func (OutcomeKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[4].Descriptor()
+	return file_plugin_proto_enumTypes[5].Descriptor()
 }
 
 func (OutcomeKind) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[4]
+	return &file_plugin_proto_enumTypes[5]
 }
 
 func (x OutcomeKind) Number() protoreflect.EnumNumber {
@@ -334,7 +386,7 @@ func (x OutcomeKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeKind.Descriptor instead.
 func (OutcomeKind) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{4}
+	return file_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 type DescribeRequest struct {
@@ -409,7 +461,21 @@ type DescribeResponse struct {
 	// Rights that the plugin needs; see Right. The operator grants them.
 	Rights []Right `protobuf:"varint,6,rep,packed,name=rights,proto3,enum=mpush.plugin.v1.Right" json:"rights,omitempty"`
 	// Features of the core that the plugin makes use of.
-	Features      []string `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`
+	Features []string `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`
+	// What the section may hold: a JSON Schema, draft 2020-12, of at most 256 KiB,
+	// that refers to nothing outside of itself. The core refuses a section that
+	// does not fit it, with line and column, before Configure. A property with
+	// "writeOnly": true is a secret. Empty: Configure alone judges the section.
+	ConfigSchema []byte `protobuf:"bytes,8,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	// What the channel is, for people. None: nobody knows.
+	Roles []Role `protobuf:"varint,9,rep,packed,name=roles,proto3,enum=mpush.plugin.v1.Role" json:"roles,omitempty"`
+	// The status words that senders may read of this channel's deliveries, with
+	// "NAME" for the channel's name ("NAME-ok"), for people. At most 64.
+	Statuses []*Explained `protobuf:"bytes,10,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	// What the commands are for, for people. At most 64.
+	CommandHelp []*Explained `protobuf:"bytes,11,rep,name=command_help,json=commandHelp,proto3" json:"command_help,omitempty"`
+	// What the plugin was made with ("mpush-go 0.1.0"), free text.
+	Sdk           string `protobuf:"bytes,12,opt,name=sdk,proto3" json:"sdk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +559,94 @@ func (x *DescribeResponse) GetFeatures() []string {
 	return nil
 }
 
+func (x *DescribeResponse) GetConfigSchema() []byte {
+	if x != nil {
+		return x.ConfigSchema
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetRoles() []Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetStatuses() []*Explained {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetCommandHelp() []*Explained {
+	if x != nil {
+		return x.CommandHelp
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetSdk() string {
+	if x != nil {
+		return x.Sdk
+	}
+	return ""
+}
+
+// Explained is a word of the protocol with its meaning, one sentence.
+type Explained struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Word          string                 `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`
+	Meaning       string                 `protobuf:"bytes,2,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explained) Reset() {
+	*x = Explained{}
+	mi := &file_plugin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explained) ProtoMessage() {}
+
+func (x *Explained) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explained.ProtoReflect.Descriptor instead.
+func (*Explained) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Explained) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *Explained) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
+}
+
 type ConfigureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel's name in the operator's configuration. Statuses
@@ -516,7 +670,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_plugin_proto_msgTypes[2]
+	mi := &file_plugin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +682,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[2]
+	mi := &file_plugin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +695,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{2}
+	return file_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConfigureRequest) GetChannel() string {
@@ -597,7 +751,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_plugin_proto_msgTypes[3]
+	mi := &file_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +763,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[3]
+	mi := &file_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +776,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{3}
+	return file_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConfigureResponse) GetDiagnostics() []*Diagnostic {
@@ -645,7 +799,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_plugin_proto_msgTypes[4]
+	mi := &file_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +811,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[4]
+	mi := &file_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +824,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{4}
+	return file_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Diagnostic) GetSeverity() Severity {
@@ -702,7 +856,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_plugin_proto_msgTypes[5]
+	mi := &file_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +868,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[5]
+	mi := &file_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +881,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{5}
+	return file_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 type StartResponse struct {
@@ -744,7 +898,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_plugin_proto_msgTypes[6]
+	mi := &file_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +910,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[6]
+	mi := &file_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +923,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{6}
+	return file_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartResponse) GetEndpoints() []string {
@@ -801,7 +955,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +967,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +980,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{7}
+	return file_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 type HealthResponse struct {
@@ -840,7 +994,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_plugin_proto_msgTypes[8]
+	mi := &file_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1006,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[8]
+	mi := &file_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1019,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{8}
+	return file_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HealthResponse) GetHealthy() bool {
@@ -892,7 +1046,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_plugin_proto_msgTypes[9]
+	mi := &file_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1058,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[9]
+	mi := &file_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1071,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{9}
+	return file_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StopRequest) GetDeadlineMs() uint32 {
@@ -935,7 +1089,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_plugin_proto_msgTypes[10]
+	mi := &file_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1101,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[10]
+	mi := &file_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1114,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{10}
+	return file_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 // CoreFrame is a batch of envelopes from the core, in order.
@@ -973,7 +1127,7 @@ type CoreFrame struct {
 
 func (x *CoreFrame) Reset() {
 	*x = CoreFrame{}
-	mi := &file_plugin_proto_msgTypes[11]
+	mi := &file_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1139,7 @@ func (x *CoreFrame) String() string {
 func (*CoreFrame) ProtoMessage() {}
 
 func (x *CoreFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[11]
+	mi := &file_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1152,7 @@ func (x *CoreFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoreFrame.ProtoReflect.Descriptor instead.
 func (*CoreFrame) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{11}
+	return file_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CoreFrame) GetEnvelopes() []*CoreEnvelope {
@@ -1028,7 +1182,7 @@ type CoreEnvelope struct {
 
 func (x *CoreEnvelope) Reset() {
 	*x = CoreEnvelope{}
-	mi := &file_plugin_proto_msgTypes[12]
+	mi := &file_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1194,7 @@ func (x *CoreEnvelope) String() string {
 func (*CoreEnvelope) ProtoMessage() {}
 
 func (x *CoreEnvelope) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[12]
+	mi := &file_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1207,7 @@ func (x *CoreEnvelope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoreEnvelope.ProtoReflect.Descriptor instead.
 func (*CoreEnvelope) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{12}
+	return file_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CoreEnvelope) GetBody() isCoreEnvelope_Body {
@@ -1213,7 +1367,7 @@ type PluginFrame struct {
 
 func (x *PluginFrame) Reset() {
 	*x = PluginFrame{}
-	mi := &file_plugin_proto_msgTypes[13]
+	mi := &file_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1379,7 @@ func (x *PluginFrame) String() string {
 func (*PluginFrame) ProtoMessage() {}
 
 func (x *PluginFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[13]
+	mi := &file_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1392,7 @@ func (x *PluginFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginFrame.ProtoReflect.Descriptor instead.
 func (*PluginFrame) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{13}
+	return file_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PluginFrame) GetEnvelopes() []*PluginEnvelope {
@@ -1278,7 +1432,7 @@ type PluginEnvelope struct {
 
 func (x *PluginEnvelope) Reset() {
 	*x = PluginEnvelope{}
-	mi := &file_plugin_proto_msgTypes[14]
+	mi := &file_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1444,7 @@ func (x *PluginEnvelope) String() string {
 func (*PluginEnvelope) ProtoMessage() {}
 
 func (x *PluginEnvelope) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[14]
+	mi := &file_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1457,7 @@ func (x *PluginEnvelope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginEnvelope.ProtoReflect.Descriptor instead.
 func (*PluginEnvelope) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{14}
+	return file_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PluginEnvelope) GetRequestId() uint64 {
@@ -1586,7 +1740,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_plugin_proto_msgTypes[15]
+	mi := &file_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1752,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[15]
+	mi := &file_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1765,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{15}
+	return file_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Message) GetMid() int64 {
@@ -1684,7 +1838,7 @@ type Deliver struct {
 
 func (x *Deliver) Reset() {
 	*x = Deliver{}
-	mi := &file_plugin_proto_msgTypes[16]
+	mi := &file_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1850,7 @@ func (x *Deliver) String() string {
 func (*Deliver) ProtoMessage() {}
 
 func (x *Deliver) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[16]
+	mi := &file_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1863,7 @@ func (x *Deliver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deliver.ProtoReflect.Descriptor instead.
 func (*Deliver) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{16}
+	return file_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Deliver) GetMessage() *Message {
@@ -1742,7 +1896,7 @@ type DeliverRoute struct {
 
 func (x *DeliverRoute) Reset() {
 	*x = DeliverRoute{}
-	mi := &file_plugin_proto_msgTypes[17]
+	mi := &file_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1754,7 +1908,7 @@ func (x *DeliverRoute) String() string {
 func (*DeliverRoute) ProtoMessage() {}
 
 func (x *DeliverRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[17]
+	mi := &file_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1767,7 +1921,7 @@ func (x *DeliverRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRoute.ProtoReflect.Descriptor instead.
 func (*DeliverRoute) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{17}
+	return file_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliverRoute) GetReceiver() string {
@@ -1819,7 +1973,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_plugin_proto_msgTypes[18]
+	mi := &file_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1985,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[18]
+	mi := &file_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1998,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{18}
+	return file_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Recall) GetReceiver() string {
@@ -1882,7 +2036,7 @@ type Evict struct {
 
 func (x *Evict) Reset() {
 	*x = Evict{}
-	mi := &file_plugin_proto_msgTypes[19]
+	mi := &file_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +2048,7 @@ func (x *Evict) String() string {
 func (*Evict) ProtoMessage() {}
 
 func (x *Evict) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[19]
+	mi := &file_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2061,7 @@ func (x *Evict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evict.ProtoReflect.Descriptor instead.
 func (*Evict) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{19}
+	return file_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Evict) GetReceiver() string {
@@ -1948,7 +2102,7 @@ type ClaimedCommand struct {
 
 func (x *ClaimedCommand) Reset() {
 	*x = ClaimedCommand{}
-	mi := &file_plugin_proto_msgTypes[20]
+	mi := &file_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2114,7 @@ func (x *ClaimedCommand) String() string {
 func (*ClaimedCommand) ProtoMessage() {}
 
 func (x *ClaimedCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[20]
+	mi := &file_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2127,7 @@ func (x *ClaimedCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimedCommand.ProtoReflect.Descriptor instead.
 func (*ClaimedCommand) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{20}
+	return file_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ClaimedCommand) GetId() uint64 {
@@ -2023,7 +2177,7 @@ type CommandReply struct {
 
 func (x *CommandReply) Reset() {
 	*x = CommandReply{}
-	mi := &file_plugin_proto_msgTypes[21]
+	mi := &file_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2189,7 @@ func (x *CommandReply) String() string {
 func (*CommandReply) ProtoMessage() {}
 
 func (x *CommandReply) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[21]
+	mi := &file_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2202,7 @@ func (x *CommandReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandReply.ProtoReflect.Descriptor instead.
 func (*CommandReply) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{21}
+	return file_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CommandReply) GetId() uint64 {
@@ -2087,7 +2241,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2253,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2266,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{22}
+	return file_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Error) GetCode() ErrorCode {
@@ -2147,7 +2301,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2313,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2326,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{23}
+	return file_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Done) GetRequestId() uint64 {
@@ -2207,7 +2361,7 @@ type Credentials struct {
 
 func (x *Credentials) Reset() {
 	*x = Credentials{}
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2373,7 @@ func (x *Credentials) String() string {
 func (*Credentials) ProtoMessage() {}
 
 func (x *Credentials) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2386,7 @@ func (x *Credentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credentials.ProtoReflect.Descriptor instead.
 func (*Credentials) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{24}
+	return file_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Credentials) GetToken() string {
@@ -2285,7 +2439,7 @@ type Publish struct {
 
 func (x *Publish) Reset() {
 	*x = Publish{}
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2451,7 @@ func (x *Publish) String() string {
 func (*Publish) ProtoMessage() {}
 
 func (x *Publish) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2464,7 @@ func (x *Publish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Publish.ProtoReflect.Descriptor instead.
 func (*Publish) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{25}
+	return file_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Publish) GetCredentials() *Credentials {
@@ -2381,7 +2535,7 @@ type GetStatus struct {
 
 func (x *GetStatus) Reset() {
 	*x = GetStatus{}
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2547,7 @@ func (x *GetStatus) String() string {
 func (*GetStatus) ProtoMessage() {}
 
 func (x *GetStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2560,7 @@ func (x *GetStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatus.ProtoReflect.Descriptor instead.
 func (*GetStatus) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{26}
+	return file_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetStatus) GetCredentials() *Credentials {
@@ -2436,7 +2590,7 @@ type PublishResult struct {
 
 func (x *PublishResult) Reset() {
 	*x = PublishResult{}
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2602,7 @@ func (x *PublishResult) String() string {
 func (*PublishResult) ProtoMessage() {}
 
 func (x *PublishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2615,7 @@ func (x *PublishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResult.ProtoReflect.Descriptor instead.
 func (*PublishResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{27}
+	return file_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PublishResult) GetRequestId() uint64 {
@@ -2503,7 +2657,7 @@ type ReceiverStatus struct {
 
 func (x *ReceiverStatus) Reset() {
 	*x = ReceiverStatus{}
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2669,7 @@ func (x *ReceiverStatus) String() string {
 func (*ReceiverStatus) ProtoMessage() {}
 
 func (x *ReceiverStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2682,7 @@ func (x *ReceiverStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiverStatus.ProtoReflect.Descriptor instead.
 func (*ReceiverStatus) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{28}
+	return file_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReceiverStatus) GetReceiver() string {
@@ -2558,7 +2712,7 @@ type Authenticate struct {
 
 func (x *Authenticate) Reset() {
 	*x = Authenticate{}
-	mi := &file_plugin_proto_msgTypes[29]
+	mi := &file_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2724,7 @@ func (x *Authenticate) String() string {
 func (*Authenticate) ProtoMessage() {}
 
 func (x *Authenticate) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[29]
+	mi := &file_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2737,7 @@ func (x *Authenticate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authenticate.ProtoReflect.Descriptor instead.
 func (*Authenticate) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{29}
+	return file_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Authenticate) GetCredentials() *Credentials {
@@ -2623,7 +2777,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_plugin_proto_msgTypes[30]
+	mi := &file_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2789,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[30]
+	mi := &file_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2802,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{30}
+	return file_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Attach) GetCredentials() *Credentials {
@@ -2702,7 +2856,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_plugin_proto_msgTypes[31]
+	mi := &file_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2868,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[31]
+	mi := &file_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2881,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{31}
+	return file_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SessionResult) GetRequestId() uint64 {
@@ -2776,7 +2930,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_plugin_proto_msgTypes[32]
+	mi := &file_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2942,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[32]
+	mi := &file_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2955,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{32}
+	return file_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Detach) GetReceiver() string {
@@ -2842,7 +2996,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_plugin_proto_msgTypes[33]
+	mi := &file_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3008,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[33]
+	mi := &file_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3021,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{33}
+	return file_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Policy) GetExclusive() bool {
@@ -2924,7 +3078,7 @@ type Declare struct {
 
 func (x *Declare) Reset() {
 	*x = Declare{}
-	mi := &file_plugin_proto_msgTypes[34]
+	mi := &file_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3090,7 @@ func (x *Declare) String() string {
 func (*Declare) ProtoMessage() {}
 
 func (x *Declare) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[34]
+	mi := &file_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3103,7 @@ func (x *Declare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Declare.ProtoReflect.Descriptor instead.
 func (*Declare) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{34}
+	return file_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Declare) GetRoutes() []*DeclaredRoute {
@@ -2971,7 +3125,7 @@ type DeclaredRoute struct {
 
 func (x *DeclaredRoute) Reset() {
 	*x = DeclaredRoute{}
-	mi := &file_plugin_proto_msgTypes[35]
+	mi := &file_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3137,7 @@ func (x *DeclaredRoute) String() string {
 func (*DeclaredRoute) ProtoMessage() {}
 
 func (x *DeclaredRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[35]
+	mi := &file_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3150,7 @@ func (x *DeclaredRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclaredRoute.ProtoReflect.Descriptor instead.
 func (*DeclaredRoute) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{35}
+	return file_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeclaredRoute) GetReceiver() string {
@@ -3041,7 +3195,7 @@ type Register struct {
 
 func (x *Register) Reset() {
 	*x = Register{}
-	mi := &file_plugin_proto_msgTypes[36]
+	mi := &file_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3207,7 @@ func (x *Register) String() string {
 func (*Register) ProtoMessage() {}
 
 func (x *Register) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[36]
+	mi := &file_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3220,7 @@ func (x *Register) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Register.ProtoReflect.Descriptor instead.
 func (*Register) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{36}
+	return file_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Register) GetReceiver() string {
@@ -3107,7 +3261,7 @@ type Unregister struct {
 
 func (x *Unregister) Reset() {
 	*x = Unregister{}
-	mi := &file_plugin_proto_msgTypes[37]
+	mi := &file_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3119,7 +3273,7 @@ func (x *Unregister) String() string {
 func (*Unregister) ProtoMessage() {}
 
 func (x *Unregister) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[37]
+	mi := &file_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3132,7 +3286,7 @@ func (x *Unregister) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unregister.ProtoReflect.Descriptor instead.
 func (*Unregister) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{37}
+	return file_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Unregister) GetCredentials() *Credentials {
@@ -3162,7 +3316,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_plugin_proto_msgTypes[38]
+	mi := &file_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3328,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[38]
+	mi := &file_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3341,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{38}
+	return file_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Outcome) GetReceiver() string {
@@ -3257,7 +3411,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_plugin_proto_msgTypes[39]
+	mi := &file_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3423,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[39]
+	mi := &file_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3436,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{39}
+	return file_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Confirm) GetCredentials() *Credentials {
@@ -3326,7 +3480,7 @@ type ClientCommand struct {
 
 func (x *ClientCommand) Reset() {
 	*x = ClientCommand{}
-	mi := &file_plugin_proto_msgTypes[40]
+	mi := &file_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +3492,7 @@ func (x *ClientCommand) String() string {
 func (*ClientCommand) ProtoMessage() {}
 
 func (x *ClientCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[40]
+	mi := &file_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +3505,7 @@ func (x *ClientCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCommand.ProtoReflect.Descriptor instead.
 func (*ClientCommand) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{40}
+	return file_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ClientCommand) GetCredentials() *Credentials {
@@ -3387,7 +3541,7 @@ type CommandResult struct {
 
 func (x *CommandResult) Reset() {
 	*x = CommandResult{}
-	mi := &file_plugin_proto_msgTypes[41]
+	mi := &file_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +3553,7 @@ func (x *CommandResult) String() string {
 func (*CommandResult) ProtoMessage() {}
 
 func (x *CommandResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[41]
+	mi := &file_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +3566,7 @@ func (x *CommandResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandResult.ProtoReflect.Descriptor instead.
 func (*CommandResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{41}
+	return file_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CommandResult) GetRequestId() uint64 {
@@ -3447,7 +3601,7 @@ type Announce struct {
 
 func (x *Announce) Reset() {
 	*x = Announce{}
-	mi := &file_plugin_proto_msgTypes[42]
+	mi := &file_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3459,7 +3613,7 @@ func (x *Announce) String() string {
 func (*Announce) ProtoMessage() {}
 
 func (x *Announce) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[42]
+	mi := &file_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3472,7 +3626,7 @@ func (x *Announce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announce.ProtoReflect.Descriptor instead.
 func (*Announce) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{42}
+	return file_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Announce) GetFields() map[string][]byte {
@@ -3493,7 +3647,7 @@ type StateGet struct {
 
 func (x *StateGet) Reset() {
 	*x = StateGet{}
-	mi := &file_plugin_proto_msgTypes[43]
+	mi := &file_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3505,7 +3659,7 @@ func (x *StateGet) String() string {
 func (*StateGet) ProtoMessage() {}
 
 func (x *StateGet) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[43]
+	mi := &file_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3518,7 +3672,7 @@ func (x *StateGet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateGet.ProtoReflect.Descriptor instead.
 func (*StateGet) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{43}
+	return file_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StateGet) GetPrefix() string {
@@ -3539,7 +3693,7 @@ type StateResult struct {
 
 func (x *StateResult) Reset() {
 	*x = StateResult{}
-	mi := &file_plugin_proto_msgTypes[44]
+	mi := &file_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3705,7 @@ func (x *StateResult) String() string {
 func (*StateResult) ProtoMessage() {}
 
 func (x *StateResult) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[44]
+	mi := &file_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3718,7 @@ func (x *StateResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateResult.ProtoReflect.Descriptor instead.
 func (*StateResult) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{44}
+	return file_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StateResult) GetRequestId() uint64 {
@@ -3602,7 +3756,7 @@ type StatePut struct {
 
 func (x *StatePut) Reset() {
 	*x = StatePut{}
-	mi := &file_plugin_proto_msgTypes[45]
+	mi := &file_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3614,7 +3768,7 @@ func (x *StatePut) String() string {
 func (*StatePut) ProtoMessage() {}
 
 func (x *StatePut) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[45]
+	mi := &file_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3627,7 +3781,7 @@ func (x *StatePut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatePut.ProtoReflect.Descriptor instead.
 func (*StatePut) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{45}
+	return file_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *StatePut) GetKey() string {
@@ -3655,7 +3809,7 @@ type CheckToken struct {
 
 func (x *CheckToken) Reset() {
 	*x = CheckToken{}
-	mi := &file_plugin_proto_msgTypes[46]
+	mi := &file_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +3821,7 @@ func (x *CheckToken) String() string {
 func (*CheckToken) ProtoMessage() {}
 
 func (x *CheckToken) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[46]
+	mi := &file_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +3834,7 @@ func (x *CheckToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckToken.ProtoReflect.Descriptor instead.
 func (*CheckToken) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{46}
+	return file_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CheckToken) GetCredentials() *Credentials {
@@ -3697,7 +3851,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\fplugin.proto\x12\x0fmpush.plugin.v1\"I\n" +
 	"\x0fDescribeRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1a\n" +
-	"\bfeatures\x18\x02 \x03(\tR\bfeatures\"\xe6\x01\n" +
+	"\bfeatures\x18\x02 \x03(\tR\bfeatures\"\xc1\x03\n" +
 	"\x10DescribeResponse\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3705,7 +3859,16 @@ const file_plugin_proto_rawDesc = "" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1a\n" +
 	"\bcommands\x18\x05 \x03(\tR\bcommands\x12.\n" +
 	"\x06rights\x18\x06 \x03(\x0e2\x16.mpush.plugin.v1.RightR\x06rights\x12\x1a\n" +
-	"\bfeatures\x18\a \x03(\tR\bfeatures\"\xdf\x01\n" +
+	"\bfeatures\x18\a \x03(\tR\bfeatures\x12#\n" +
+	"\rconfig_schema\x18\b \x01(\fR\fconfigSchema\x12+\n" +
+	"\x05roles\x18\t \x03(\x0e2\x15.mpush.plugin.v1.RoleR\x05roles\x126\n" +
+	"\bstatuses\x18\n" +
+	" \x03(\v2\x1a.mpush.plugin.v1.ExplainedR\bstatuses\x12=\n" +
+	"\fcommand_help\x18\v \x03(\v2\x1a.mpush.plugin.v1.ExplainedR\vcommandHelp\x12\x10\n" +
+	"\x03sdk\x18\f \x01(\tR\x03sdk\"9\n" +
+	"\tExplained\x12\x12\n" +
+	"\x04word\x18\x01 \x01(\tR\x04word\x12\x18\n" +
+	"\ameaning\x18\x02 \x01(\tR\ameaning\"\xdf\x01\n" +
 	"\x10ConfigureRequest\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x1d\n" +
@@ -3946,7 +4109,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"L\n" +
 	"\n" +
 	"CheckToken\x12>\n" +
-	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials*l\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x1c.mpush.plugin.v1.CredentialsR\vcredentials*?\n" +
+	"\x04Role\x12\x14\n" +
+	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fROLE_INGRESS\x10\x01\x12\x0f\n" +
+	"\vROLE_EGRESS\x10\x02*l\n" +
 	"\x05Right\x12\x15\n" +
 	"\x11RIGHT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RIGHT_MASTER_TOKEN\x10\x01\x12\x1e\n" +
@@ -3999,142 +4166,147 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_plugin_proto_goTypes = []any{
-	(Right)(0),                // 0: mpush.plugin.v1.Right
-	(Severity)(0),             // 1: mpush.plugin.v1.Severity
-	(SendType)(0),             // 2: mpush.plugin.v1.SendType
-	(ErrorCode)(0),            // 3: mpush.plugin.v1.ErrorCode
-	(OutcomeKind)(0),          // 4: mpush.plugin.v1.OutcomeKind
-	(*DescribeRequest)(nil),   // 5: mpush.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),  // 6: mpush.plugin.v1.DescribeResponse
-	(*ConfigureRequest)(nil),  // 7: mpush.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 8: mpush.plugin.v1.ConfigureResponse
-	(*Diagnostic)(nil),        // 9: mpush.plugin.v1.Diagnostic
-	(*StartRequest)(nil),      // 10: mpush.plugin.v1.StartRequest
-	(*StartResponse)(nil),     // 11: mpush.plugin.v1.StartResponse
-	(*HealthRequest)(nil),     // 12: mpush.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),    // 13: mpush.plugin.v1.HealthResponse
-	(*StopRequest)(nil),       // 14: mpush.plugin.v1.StopRequest
-	(*StopResponse)(nil),      // 15: mpush.plugin.v1.StopResponse
-	(*CoreFrame)(nil),         // 16: mpush.plugin.v1.CoreFrame
-	(*CoreEnvelope)(nil),      // 17: mpush.plugin.v1.CoreEnvelope
-	(*PluginFrame)(nil),       // 18: mpush.plugin.v1.PluginFrame
-	(*PluginEnvelope)(nil),    // 19: mpush.plugin.v1.PluginEnvelope
-	(*Message)(nil),           // 20: mpush.plugin.v1.Message
-	(*Deliver)(nil),           // 21: mpush.plugin.v1.Deliver
-	(*DeliverRoute)(nil),      // 22: mpush.plugin.v1.DeliverRoute
-	(*Recall)(nil),            // 23: mpush.plugin.v1.Recall
-	(*Evict)(nil),             // 24: mpush.plugin.v1.Evict
-	(*ClaimedCommand)(nil),    // 25: mpush.plugin.v1.ClaimedCommand
-	(*CommandReply)(nil),      // 26: mpush.plugin.v1.CommandReply
-	(*Error)(nil),             // 27: mpush.plugin.v1.Error
-	(*Done)(nil),              // 28: mpush.plugin.v1.Done
-	(*Credentials)(nil),       // 29: mpush.plugin.v1.Credentials
-	(*Publish)(nil),           // 30: mpush.plugin.v1.Publish
-	(*GetStatus)(nil),         // 31: mpush.plugin.v1.GetStatus
-	(*PublishResult)(nil),     // 32: mpush.plugin.v1.PublishResult
-	(*ReceiverStatus)(nil),    // 33: mpush.plugin.v1.ReceiverStatus
-	(*Authenticate)(nil),      // 34: mpush.plugin.v1.Authenticate
-	(*Attach)(nil),            // 35: mpush.plugin.v1.Attach
-	(*SessionResult)(nil),     // 36: mpush.plugin.v1.SessionResult
-	(*Detach)(nil),            // 37: mpush.plugin.v1.Detach
-	(*Policy)(nil),            // 38: mpush.plugin.v1.Policy
-	(*Declare)(nil),           // 39: mpush.plugin.v1.Declare
-	(*DeclaredRoute)(nil),     // 40: mpush.plugin.v1.DeclaredRoute
-	(*Register)(nil),          // 41: mpush.plugin.v1.Register
-	(*Unregister)(nil),        // 42: mpush.plugin.v1.Unregister
-	(*Outcome)(nil),           // 43: mpush.plugin.v1.Outcome
-	(*Confirm)(nil),           // 44: mpush.plugin.v1.Confirm
-	(*ClientCommand)(nil),     // 45: mpush.plugin.v1.ClientCommand
-	(*CommandResult)(nil),     // 46: mpush.plugin.v1.CommandResult
-	(*Announce)(nil),          // 47: mpush.plugin.v1.Announce
-	(*StateGet)(nil),          // 48: mpush.plugin.v1.StateGet
-	(*StateResult)(nil),       // 49: mpush.plugin.v1.StateResult
-	(*StatePut)(nil),          // 50: mpush.plugin.v1.StatePut
-	(*CheckToken)(nil),        // 51: mpush.plugin.v1.CheckToken
-	nil,                       // 52: mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	nil,                       // 53: mpush.plugin.v1.Announce.FieldsEntry
-	nil,                       // 54: mpush.plugin.v1.StateResult.EntriesEntry
+	(Role)(0),                 // 0: mpush.plugin.v1.Role
+	(Right)(0),                // 1: mpush.plugin.v1.Right
+	(Severity)(0),             // 2: mpush.plugin.v1.Severity
+	(SendType)(0),             // 3: mpush.plugin.v1.SendType
+	(ErrorCode)(0),            // 4: mpush.plugin.v1.ErrorCode
+	(OutcomeKind)(0),          // 5: mpush.plugin.v1.OutcomeKind
+	(*DescribeRequest)(nil),   // 6: mpush.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),  // 7: mpush.plugin.v1.DescribeResponse
+	(*Explained)(nil),         // 8: mpush.plugin.v1.Explained
+	(*ConfigureRequest)(nil),  // 9: mpush.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil), // 10: mpush.plugin.v1.ConfigureResponse
+	(*Diagnostic)(nil),        // 11: mpush.plugin.v1.Diagnostic
+	(*StartRequest)(nil),      // 12: mpush.plugin.v1.StartRequest
+	(*StartResponse)(nil),     // 13: mpush.plugin.v1.StartResponse
+	(*HealthRequest)(nil),     // 14: mpush.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),    // 15: mpush.plugin.v1.HealthResponse
+	(*StopRequest)(nil),       // 16: mpush.plugin.v1.StopRequest
+	(*StopResponse)(nil),      // 17: mpush.plugin.v1.StopResponse
+	(*CoreFrame)(nil),         // 18: mpush.plugin.v1.CoreFrame
+	(*CoreEnvelope)(nil),      // 19: mpush.plugin.v1.CoreEnvelope
+	(*PluginFrame)(nil),       // 20: mpush.plugin.v1.PluginFrame
+	(*PluginEnvelope)(nil),    // 21: mpush.plugin.v1.PluginEnvelope
+	(*Message)(nil),           // 22: mpush.plugin.v1.Message
+	(*Deliver)(nil),           // 23: mpush.plugin.v1.Deliver
+	(*DeliverRoute)(nil),      // 24: mpush.plugin.v1.DeliverRoute
+	(*Recall)(nil),            // 25: mpush.plugin.v1.Recall
+	(*Evict)(nil),             // 26: mpush.plugin.v1.Evict
+	(*ClaimedCommand)(nil),    // 27: mpush.plugin.v1.ClaimedCommand
+	(*CommandReply)(nil),      // 28: mpush.plugin.v1.CommandReply
+	(*Error)(nil),             // 29: mpush.plugin.v1.Error
+	(*Done)(nil),              // 30: mpush.plugin.v1.Done
+	(*Credentials)(nil),       // 31: mpush.plugin.v1.Credentials
+	(*Publish)(nil),           // 32: mpush.plugin.v1.Publish
+	(*GetStatus)(nil),         // 33: mpush.plugin.v1.GetStatus
+	(*PublishResult)(nil),     // 34: mpush.plugin.v1.PublishResult
+	(*ReceiverStatus)(nil),    // 35: mpush.plugin.v1.ReceiverStatus
+	(*Authenticate)(nil),      // 36: mpush.plugin.v1.Authenticate
+	(*Attach)(nil),            // 37: mpush.plugin.v1.Attach
+	(*SessionResult)(nil),     // 38: mpush.plugin.v1.SessionResult
+	(*Detach)(nil),            // 39: mpush.plugin.v1.Detach
+	(*Policy)(nil),            // 40: mpush.plugin.v1.Policy
+	(*Declare)(nil),           // 41: mpush.plugin.v1.Declare
+	(*DeclaredRoute)(nil),     // 42: mpush.plugin.v1.DeclaredRoute
+	(*Register)(nil),          // 43: mpush.plugin.v1.Register
+	(*Unregister)(nil),        // 44: mpush.plugin.v1.Unregister
+	(*Outcome)(nil),           // 45: mpush.plugin.v1.Outcome
+	(*Confirm)(nil),           // 46: mpush.plugin.v1.Confirm
+	(*ClientCommand)(nil),     // 47: mpush.plugin.v1.ClientCommand
+	(*CommandResult)(nil),     // 48: mpush.plugin.v1.CommandResult
+	(*Announce)(nil),          // 49: mpush.plugin.v1.Announce
+	(*StateGet)(nil),          // 50: mpush.plugin.v1.StateGet
+	(*StateResult)(nil),       // 51: mpush.plugin.v1.StateResult
+	(*StatePut)(nil),          // 52: mpush.plugin.v1.StatePut
+	(*CheckToken)(nil),        // 53: mpush.plugin.v1.CheckToken
+	nil,                       // 54: mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	nil,                       // 55: mpush.plugin.v1.Announce.FieldsEntry
+	nil,                       // 56: mpush.plugin.v1.StateResult.EntriesEntry
 }
 var file_plugin_proto_depIdxs = []int32{
-	0,  // 0: mpush.plugin.v1.DescribeResponse.rights:type_name -> mpush.plugin.v1.Right
-	0,  // 1: mpush.plugin.v1.ConfigureRequest.rights:type_name -> mpush.plugin.v1.Right
-	9,  // 2: mpush.plugin.v1.ConfigureResponse.diagnostics:type_name -> mpush.plugin.v1.Diagnostic
-	1,  // 3: mpush.plugin.v1.Diagnostic.severity:type_name -> mpush.plugin.v1.Severity
-	17, // 4: mpush.plugin.v1.CoreFrame.envelopes:type_name -> mpush.plugin.v1.CoreEnvelope
-	21, // 5: mpush.plugin.v1.CoreEnvelope.deliver:type_name -> mpush.plugin.v1.Deliver
-	23, // 6: mpush.plugin.v1.CoreEnvelope.recall:type_name -> mpush.plugin.v1.Recall
-	24, // 7: mpush.plugin.v1.CoreEnvelope.evict:type_name -> mpush.plugin.v1.Evict
-	25, // 8: mpush.plugin.v1.CoreEnvelope.command:type_name -> mpush.plugin.v1.ClaimedCommand
-	28, // 9: mpush.plugin.v1.CoreEnvelope.done:type_name -> mpush.plugin.v1.Done
-	32, // 10: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
-	36, // 11: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
-	46, // 12: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
-	49, // 13: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
-	19, // 14: mpush.plugin.v1.PluginFrame.envelopes:type_name -> mpush.plugin.v1.PluginEnvelope
-	39, // 15: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
-	30, // 16: mpush.plugin.v1.PluginEnvelope.publish:type_name -> mpush.plugin.v1.Publish
-	34, // 17: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
-	35, // 18: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
-	37, // 19: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
-	41, // 20: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
-	42, // 21: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
-	43, // 22: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
-	44, // 23: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
-	45, // 24: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
-	47, // 25: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
-	48, // 26: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
-	50, // 27: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
-	51, // 28: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
-	26, // 29: mpush.plugin.v1.PluginEnvelope.command_reply:type_name -> mpush.plugin.v1.CommandReply
-	31, // 30: mpush.plugin.v1.PluginEnvelope.get_status:type_name -> mpush.plugin.v1.GetStatus
-	2,  // 31: mpush.plugin.v1.Message.send_type:type_name -> mpush.plugin.v1.SendType
-	20, // 32: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
-	22, // 33: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
-	27, // 34: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
-	3,  // 35: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
-	27, // 36: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
-	29, // 37: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
-	2,  // 38: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
-	29, // 39: mpush.plugin.v1.GetStatus.credentials:type_name -> mpush.plugin.v1.Credentials
-	27, // 40: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
-	33, // 41: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
-	29, // 42: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 43: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
-	38, // 44: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
-	27, // 45: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
-	52, // 46: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	40, // 47: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
-	38, // 48: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
-	38, // 49: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
-	29, // 50: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
-	4,  // 51: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
-	29, // 52: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 53: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
-	27, // 54: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
-	53, // 55: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
-	27, // 56: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
-	54, // 57: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
-	29, // 58: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
-	5,  // 59: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
-	7,  // 60: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
-	16, // 61: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
-	10, // 62: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
-	12, // 63: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
-	14, // 64: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
-	6,  // 65: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
-	8,  // 66: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
-	18, // 67: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
-	11, // 68: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
-	13, // 69: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
-	15, // 70: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
-	65, // [65:71] is the sub-list for method output_type
-	59, // [59:65] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	1,  // 0: mpush.plugin.v1.DescribeResponse.rights:type_name -> mpush.plugin.v1.Right
+	0,  // 1: mpush.plugin.v1.DescribeResponse.roles:type_name -> mpush.plugin.v1.Role
+	8,  // 2: mpush.plugin.v1.DescribeResponse.statuses:type_name -> mpush.plugin.v1.Explained
+	8,  // 3: mpush.plugin.v1.DescribeResponse.command_help:type_name -> mpush.plugin.v1.Explained
+	1,  // 4: mpush.plugin.v1.ConfigureRequest.rights:type_name -> mpush.plugin.v1.Right
+	11, // 5: mpush.plugin.v1.ConfigureResponse.diagnostics:type_name -> mpush.plugin.v1.Diagnostic
+	2,  // 6: mpush.plugin.v1.Diagnostic.severity:type_name -> mpush.plugin.v1.Severity
+	19, // 7: mpush.plugin.v1.CoreFrame.envelopes:type_name -> mpush.plugin.v1.CoreEnvelope
+	23, // 8: mpush.plugin.v1.CoreEnvelope.deliver:type_name -> mpush.plugin.v1.Deliver
+	25, // 9: mpush.plugin.v1.CoreEnvelope.recall:type_name -> mpush.plugin.v1.Recall
+	26, // 10: mpush.plugin.v1.CoreEnvelope.evict:type_name -> mpush.plugin.v1.Evict
+	27, // 11: mpush.plugin.v1.CoreEnvelope.command:type_name -> mpush.plugin.v1.ClaimedCommand
+	30, // 12: mpush.plugin.v1.CoreEnvelope.done:type_name -> mpush.plugin.v1.Done
+	34, // 13: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
+	38, // 14: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
+	48, // 15: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
+	51, // 16: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
+	21, // 17: mpush.plugin.v1.PluginFrame.envelopes:type_name -> mpush.plugin.v1.PluginEnvelope
+	41, // 18: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
+	32, // 19: mpush.plugin.v1.PluginEnvelope.publish:type_name -> mpush.plugin.v1.Publish
+	36, // 20: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
+	37, // 21: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
+	39, // 22: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
+	43, // 23: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
+	44, // 24: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
+	45, // 25: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
+	46, // 26: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
+	47, // 27: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
+	49, // 28: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
+	50, // 29: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
+	52, // 30: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
+	53, // 31: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
+	28, // 32: mpush.plugin.v1.PluginEnvelope.command_reply:type_name -> mpush.plugin.v1.CommandReply
+	33, // 33: mpush.plugin.v1.PluginEnvelope.get_status:type_name -> mpush.plugin.v1.GetStatus
+	3,  // 34: mpush.plugin.v1.Message.send_type:type_name -> mpush.plugin.v1.SendType
+	22, // 35: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
+	24, // 36: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
+	29, // 37: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
+	4,  // 38: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
+	29, // 39: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
+	31, // 40: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
+	3,  // 41: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
+	31, // 42: mpush.plugin.v1.GetStatus.credentials:type_name -> mpush.plugin.v1.Credentials
+	29, // 43: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
+	35, // 44: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
+	31, // 45: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
+	31, // 46: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
+	40, // 47: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
+	29, // 48: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
+	54, // 49: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	42, // 50: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
+	40, // 51: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
+	40, // 52: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
+	31, // 53: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
+	5,  // 54: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
+	31, // 55: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
+	31, // 56: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
+	29, // 57: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
+	55, // 58: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
+	29, // 59: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
+	56, // 60: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
+	31, // 61: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
+	6,  // 62: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
+	9,  // 63: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
+	18, // 64: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
+	12, // 65: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
+	14, // 66: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
+	16, // 67: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
+	7,  // 68: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
+	10, // 69: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
+	20, // 70: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
+	13, // 71: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
+	15, // 72: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
+	17, // 73: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
+	68, // [68:74] is the sub-list for method output_type
+	62, // [62:68] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -4142,7 +4314,7 @@ func file_plugin_proto_init() {
 	if File_plugin_proto != nil {
 		return
 	}
-	file_plugin_proto_msgTypes[12].OneofWrappers = []any{
+	file_plugin_proto_msgTypes[13].OneofWrappers = []any{
 		(*CoreEnvelope_Deliver)(nil),
 		(*CoreEnvelope_Recall)(nil),
 		(*CoreEnvelope_Evict)(nil),
@@ -4153,7 +4325,7 @@ func file_plugin_proto_init() {
 		(*CoreEnvelope_CommandResult)(nil),
 		(*CoreEnvelope_State)(nil),
 	}
-	file_plugin_proto_msgTypes[14].OneofWrappers = []any{
+	file_plugin_proto_msgTypes[15].OneofWrappers = []any{
 		(*PluginEnvelope_Declare)(nil),
 		(*PluginEnvelope_Publish)(nil),
 		(*PluginEnvelope_Authenticate)(nil),
@@ -4176,8 +4348,8 @@ func file_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   50,
+			NumEnums:      6,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
