@@ -4,12 +4,24 @@
 // process has ended, and what it took is given back.
 //
 //   - witness_test.go: who must not suffer
+//
 //   - packets_test.go: packets, the same over both channels
+//
 //   - requests_test.go: what is no proper HTTP request
+//
 //   - frames_test.go: what is no proper websocket frame
+//
 //   - flood_test.go: too much at once
+//
 //   - slow_test.go: those who write too slowly, or never read
+//
+//   - slowhttp_test.go: a tool that does all of that
+//
 //   - crowd_test.go: sockets of nobody
+//
+//   - connects_test.go: sockets of too many at once
+//
+//     go test ./test/hostile -run ManyThatLogIn -hostile.connects 10000 -v
 package hostile
 
 import (
