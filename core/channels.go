@@ -43,7 +43,7 @@ func makePlans(cfg *config.Config, options *Options) ([]plan, error) {
 			}
 			spec.Command, spec.Args, spec.Env, rights = bundled.Command, bundled.Args, slices.Clone(bundled.Env), bundled.Rights
 		} else {
-			spec.Command, spec.Args, spec.SHA256 = channel.Path, channel.Args, channel.SHA256
+			spec.Command, spec.Args, spec.SHA256, spec.Reattach = channel.Path, channel.Args, channel.SHA256, channel.Reattach
 			rights = grants(channel.Rights)
 		}
 		given := environment(options.Environ, append(slices.Clone(passedOn), channel.Env...))

@@ -38,7 +38,17 @@ const (
 // Logs go through log/slog, whose default becomes JSON lines on stderr, where
 // the core reads them. Whatever is printed on stdout goes there too. Interrupts
 // and SIGTERM are ignored: the core says when to stop.
+//
+// Run by hand with MPUSH_PLUGIN_DEBUG=PATH, under a debugger perhaps, it waits
+// at a Unix socket of that path for a core whose configuration says "reattach".
 func Serve(p Plugin) {
+	if path := os.Getenv(pluginpb.DebugVariable); path != "" && os.Getenv(pluginpb.CookieKey) == "" {
+		if err := serveDebug(p, path); err != nil {
+			fmt.Fprintf(os.Stderr, "%s=%s: %v\n", pluginpb.DebugVariable, path, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(pluginpb.CookieKey) != pluginpb.CookieValue {
 		m := p.Describe()
 		fmt.Fprintf(os.Stderr, "this is an mpush channel plugin (%s %s); it is not run by hand: name it in the \"plugins\" section of mpush's config.json\n", m.Name, m.Version)
@@ -113,11 +123,7 @@ func serveGoPlugin(s *server, stderr *os.File, serving *atomic.Pointer[grpc.Serv
 			DisableTime: true,
 		}),
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			g := grpc.NewServer(append(options,
-				grpc.MaxRecvMsgSize(maxReceiveBytes),
-				grpc.InitialWindowSize(windowBytes),
-				grpc.InitialConnWindowSize(windowBytes),
-				grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+			g := grpc.NewServer(append(append(options, serverOptions()...),
 				grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 					// go-plugin has put pipes in their place after the
 					// handshake, which block when nobody asks for them.
@@ -129,6 +135,16 @@ func serveGoPlugin(s *server, stderr *os.File, serving *atomic.Pointer[grpc.Serv
 			return g
 		},
 	})
+}
+
+// serverOptions suit the traffic of one core.
+func serverOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxReceiveBytes),
+		grpc.InitialWindowSize(windowBytes),
+		grpc.InitialConnWindowSize(windowBytes),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	}
 }
 
 // goPlugin is the server as go-plugin wants it.

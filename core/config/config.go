@@ -76,6 +76,9 @@ type Channel struct {
 	Rights   []string // RightMasterToken and so on
 	// MaxMemory is how many bytes its processes may have in memory; 0: any.
 	MaxMemory int64
+	// Reattach is the socket of a plugin that was started by hand, absolute; ""
+	// for none. Path is then not run.
+	Reattach string
 }
 
 // The rights that an operator can grant to a plugin, beyond carrying messages.

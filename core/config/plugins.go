@@ -23,6 +23,7 @@ func pluginKeys() []known {
 		{"plugins.*.limits", object},
 		{"plugins.*.limits.memory", count},
 		{"plugins.*.mtls", flag},
+		{"plugins.*.reattach", text},
 		{"plugins.*.config", object},
 	}
 }
@@ -82,7 +83,16 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 			channel.Section = v.(*node).encode()
 		}
 	})
-	r.executable(&channel, entry, path, e.dir)
+	r.take(entry, path, "reattach", text, func(v any) {
+		if channel.Reattach = v.(string); channel.Reattach != "" && !filepath.IsAbs(channel.Reattach) {
+			channel.Reattach = filepath.Join(e.dir, channel.Reattach)
+		}
+	})
+	if channel.Reattach == "" {
+		r.executable(&channel, entry, path, e.dir)
+	} else if channel.Enabled {
+		r.warn(entry.get("reattach").at, joinKey(path, "reattach"), "the relay does not start this plugin, it connects to one that was started by hand")
+	}
 	r.environment(&channel, entry, path, e.env)
 	r.rights(&channel, entry, path)
 	return channel

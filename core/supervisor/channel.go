@@ -34,6 +34,11 @@ type channel struct {
 }
 
 func newChannel(spec Spec, opts *Options, launch launchFunc, first, barrier *gate) *channel {
+	if spec.Reattach != "" {
+		patient := *opts
+		patient.Timeouts = opts.Timeouts.patient()
+		opts = &patient
+	}
 	c := &channel{
 		spec:    spec,
 		opts:    opts,

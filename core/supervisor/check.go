@@ -43,6 +43,9 @@ func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) 
 }
 
 func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner Configurer) (*pluginpb.DescribeResponse, error) {
+	if spec.Reattach != "" {
+		return &pluginpb.DescribeResponse{}, nil // it has but one life, which is not for trying
+	}
 	inst, err := launch(ctx, spec, dir, s.opts.Timeouts.Handshake, s.opts.Logger)
 	if err != nil {
 		return nil, err

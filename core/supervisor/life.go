@@ -139,7 +139,7 @@ func (l *life) serve() error {
 	ctx, cancel := context.WithCancel(l.asked)
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watchHealth(ctx) })
-	if !l.spec.Bundled || l.spec.MaxMemory > 0 {
+	if l.inst.pid() != 0 && (!l.spec.Bundled || l.spec.MaxMemory > 0) {
 		watching.Go(func() { l.watchGroup(ctx) })
 	}
 	err := l.until(nil, 0, "")

@@ -38,6 +38,10 @@ type Spec struct {
 	// (its process group) may have resident, before it is killed and restarted.
 	// 0 is no limit. It is watched on Linux.
 	MaxMemory int64
+	// Reattach, if set, is the Unix socket of a plugin that somebody has started
+	// by hand: it is connected to instead of Command being run, given all the
+	// time that a debugger needs, and left running.
+	Reattach string
 }
 
 // Configurer answers for a channel's configuration. Calls for one channel never
@@ -106,6 +110,9 @@ func New(opts Options) *Supervisor {
 	opts.Backoff = opts.Backoff.withDefaults()
 	s := &Supervisor{opts: opts, channels: make(map[string]*channel)}
 	s.launch = func(ctx context.Context, spec Spec) (instance, error) {
+		if spec.Reattach != "" {
+			return reattach(ctx, spec, opts.Timeouts.Handshake)
+		}
 		return launch(ctx, spec, s.dir.path, opts.Timeouts.Handshake, opts.Logger)
 	}
 	return s

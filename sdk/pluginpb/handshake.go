@@ -11,4 +11,7 @@ const (
 	ProtocolVersion = 1
 	// PluginName is the one entry of go-plugin's plugin set.
 	PluginName = "channel"
+	// DebugVariable is the environment variable that has a plugin of the Go SDK
+	// wait at a Unix socket, its value, instead of being started by the core.
+	DebugVariable = "MPUSH_PLUGIN_DEBUG"
 )

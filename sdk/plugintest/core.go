@@ -34,7 +34,7 @@ import (
 )
 
 // Patience is how long a test waits for something that the plugin must do.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // Options say how the core behaves. The zero value suits most tests.
 type Options struct {

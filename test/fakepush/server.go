@@ -16,7 +16,7 @@ import (
 )
 
 // Patience is how long a test waits for a push.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 const (
 	// maxPushes bounds the pushes that the test has not asked for yet.
