@@ -92,6 +92,7 @@ func owners() map[string][]string {
 		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
 		"github.com/gorilla/websocket":          {"mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
 		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk"},
+		"github.com/invopop/jsonschema":         {"mpush/sdk", "mpush/sdk/dial", "mpush/plugins/...", "mpush/examples/..."},
 		"github.com/knadh/koanf/...":            {"mpush/core/config"},
 		"github.com/spf13/cobra":                {"mpush/cmd/mpush"},
 		"github.com/tailscale/hujson":           {"mpush/core/config"},

@@ -40,9 +40,10 @@ func NewConfig(channel string, section []byte) *Config {
 // Decode reads the section into the struct that into points to, by its json
 // tags. What the section does not name, or names with null, keeps the value
 // that it has: set the defaults before. A time.Duration is a whole number of
-// milliseconds in the section. Types that unmarshal themselves from JSON or
+// milliseconds from 0 up in the section. Types that unmarshal themselves from JSON or
 // text are asked to; everything else must be of the exact type, in range, and
-// known. The errors are Invalidity values, joined, each with its key path.
+// known. What the fields' jsonschema tags demand (see Configurable) must hold.
+// The errors are Invalidity values, joined, each with its key path.
 func (c *Config) Decode(into any) error {
 	if len(bytes.TrimSpace(c.section)) == 0 {
 		return nil
@@ -71,13 +72,16 @@ func (c *Config) Decode(into any) error {
 		DecodeHook:  mapstructure.DecodeHookFuncValue(decodeValue),
 		MatchName:   func(key, field string) bool { return key == field },
 		// A field without a tag is known by its name, in the file's manner.
-		MapFieldName: func(field string) string { return strings.ToLower(field[:1]) + field[1:] },
+		MapFieldName: fieldKey,
 	})
 	if err != nil {
 		return fmt.Errorf("decode the section of %q: %w", c.Channel, err)
 	}
 	var faults []error
 	collectFaults(decoder.Decode(section), &faults)
+	if schema, err := reflectSchema(into); err == nil {
+		faults = append(faults, demands(schema, section, faults)...)
+	}
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
 }
@@ -96,6 +100,10 @@ func collectFaults(err error, faults *[]error) {
 	}
 	if at, ok := err.(*mapstructure.DecodeError); ok {
 		path := strings.TrimPrefix(strings.TrimPrefix(at.Name(), sectionName), ".")
+		if inner, ok := at.Unwrap().(*Invalidity); ok {
+			*faults = append(*faults, Invalid(path+inner.Path, "%s", inner.Message))
+			return
+		}
 		keys, unknown := strings.CutPrefix(at.Unwrap().Error(), unknownKeys)
 		if !unknown {
 			*faults = append(*faults, Invalid(path, "%v", at.Unwrap()))

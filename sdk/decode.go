@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -61,12 +62,22 @@ func decodeValue(from, to reflect.Value) (any, error) {
 			return nil, errors.New(expected("an object", value))
 		}
 	case reflect.Slice, reflect.Array:
-		if _, ok := value.([]any); !ok {
+		list, ok := value.([]any)
+		if !ok {
 			return nil, errors.New(expected("a list", value))
+		}
+		if i := slices.Index(list, nil); i >= 0 && !takesNull(to.Type().Elem()) {
+			return nil, Invalid(fmt.Sprintf("[%d]", i), "expected a value, got null")
 		}
 		to.SetZero() // a list replaces its default, instead of being merged into it
 	}
 	return value, nil
+}
+
+// takesNull tells whether null is a value to a list's elements. As a member of an
+// object it is as good as absent, but a list has no absent elements.
+func takesNull(element reflect.Type) bool {
+	return element.Kind() == reflect.Interface || reflect.PointerTo(element).Implements(jsonUnmarshaler)
 }
 
 func unmarshal(u json.Unmarshaler, value any) error {
@@ -77,11 +88,12 @@ func unmarshal(u json.Unmarshaler, value any) error {
 	return u.UnmarshalJSON(text)
 }
 
+const mostMilliseconds = math.MaxInt64 / int64(time.Millisecond)
+
 func setNumber(to reflect.Value, digits string) error {
 	switch {
 	case to.Type() == durationType:
-		const most = math.MaxInt64 / int64(time.Millisecond)
-		ms, err := wholeNumber(digits, -most, most)
+		ms, err := wholeNumber(digits, 0, mostMilliseconds)
 		to.SetInt(ms * int64(time.Millisecond))
 		return err
 	case to.CanInt():

@@ -2,7 +2,8 @@
 // whose main calls [Serve] with a value that implements [Plugin] and, beside
 // it, the interfaces for what the channel does:
 //
-//   - [Configurer] reads its section of the operator's config
+//   - [Configurable] names the struct that its section of the operator's config
+//     is decoded into, [Validator] checks it, [Configurer] reads it otherwise
 //   - [Declarer] names the receivers that this section configures
 //   - [Starter] and [Stopper] open and drain listeners
 //   - [Egress] (or [Dispatcher]) brings messages to receivers
@@ -17,7 +18,7 @@
 // The life of a plugin:
 //
 //  1. Describe
-//  2. Configure, once per process
+//  2. Configure and Validate, once per process
 //  3. Declare: the Host works from here on
 //  4. Start
 //  5. deliveries, commands, publishes
@@ -48,6 +49,30 @@ type Manifest struct {
 	// Rights are what it needs beyond carrying messages; the operator grants
 	// them.
 	Rights []Right
+	// Roles are what the channel is, for people. None: egress if it is an Egress
+	// or a Dispatcher, ingress if it is neither, but a Starter.
+	Roles []Role
+	// Statuses are the status words that senders may read of its deliveries,
+	// with "NAME" for the channel's name ("NAME-ok"), for people.
+	Statuses []Explained
+	// CommandHelp says what the Commands are for, for people.
+	CommandHelp []Explained
+}
+
+// Role is a way that messages go through a channel.
+type Role = pluginpb.Role
+
+const (
+	// RoleIngress: messages come in by the channel.
+	RoleIngress = pluginpb.Role_ROLE_INGRESS
+	// RoleEgress: messages go out by it.
+	RoleEgress = pluginpb.Role_ROLE_EGRESS
+)
+
+// Explained is a word of the protocol with its meaning, one sentence.
+type Explained struct {
+	Word    string
+	Meaning string
 }
 
 // Right is something that an operator must grant.
@@ -63,7 +88,44 @@ const (
 	TakeNames = pluginpb.Right_RIGHT_TAKE_NAMES
 )
 
-// Configurer reads the operator's section.
+// Configurable names the struct that holds the channel's configuration. A
+// [JSON Schema] of it is told to the core, which checks the operator's section
+// before the plugin gets it and names each fault with line and column; and to
+// the operator, as the channel's manual.
+//
+// The keys are the fields' json tags, or their names with a small first letter.
+// The tags of github.com/invopop/jsonschema say more:
+//
+//	Token   string        `json:"token" jsonschema:"required,writeOnly=true,description=What the bot is called by"`
+//	Mode    string        `json:"mode" jsonschema:"enum=fast,enum=safe"`
+//	Timeout time.Duration `json:"timeout" jsonschema:"minimum=100" jsonschema_description:"How long, at most, a call may take."`
+//
+// writeOnly=true marks a secret: its value is kept out of the core's log. A
+// description with commas has the tag jsonschema_description. A time.Duration is
+// a whole number of milliseconds from 0 up, other units are named like this:
+// jsonschema_extras:"x-unit=bytes". Types with a method JSONSchema()
+// *jsonschema.Schema say themselves what they may hold; other types that
+// unmarshal themselves from text may hold any string, from JSON anything.
+// Structs are embedded by value, and without a json tag.
+//
+// [JSON Schema]: https://json-schema.org/draft/2020-12/schema
+type Configurable interface {
+	// Config returns a pointer to the struct, which holds the defaults. Unless
+	// the plugin is a Configurer, the section is decoded into it as
+	// Config.Decode does, once, before anything else but Describe is called.
+	Config() any
+}
+
+// Validator checks what a schema cannot say.
+type Validator interface {
+	// Validate is called after the section was read without a fault. It has no
+	// effect outside of the plugin. What is wrong comes back as errors made by
+	// Invalid, several joined with errors.Join; what is only remarkable goes to
+	// config.Warn.
+	Validate(config *Config) error
+}
+
+// Configurer reads the operator's section by itself.
 type Configurer interface {
 	// Configure decodes and checks the configuration and remembers it. It has
 	// no other effect: nothing listens, dials or writes. What is wrong comes

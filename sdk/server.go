@@ -39,7 +39,8 @@ const (
 type server struct {
 	pluginpb.UnimplementedPluginServer
 	plugin Plugin
-	ctx    context.Context // ends when the plugin must
+	schema func() ([]byte, error) // of the section, made once; nil without one
+	ctx    context.Context        // ends when the plugin must
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
@@ -56,20 +57,17 @@ type server struct {
 
 func newServer(p Plugin) *server {
 	s := &server{plugin: p, opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{})}
+	s.schema = sync.OnceValues(func() ([]byte, error) { return schemaOf(p) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
-	m := s.plugin.Describe()
-	return &pluginpb.DescribeResponse{
-		Protocol:    pluginpb.ProtocolVersion,
-		Name:        m.Name,
-		Version:     m.Version,
-		Description: m.Description,
-		Commands:    m.Commands,
-		Rights:      m.Rights,
-	}, nil
+	schema, err := s.schema()
+	if err != nil {
+		return nil, status.Error(codes.Internal, clip(err.Error(), maxErrorBytes))
+	}
+	return describe(s.plugin, schema), nil
 }
 
 func (s *server) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
@@ -95,13 +93,25 @@ func (s *server) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) 
 	if again {
 		return nil, status.Error(codes.FailedPrecondition, "configured before")
 	}
+	err := s.configure(ctx, config)
+	return &pluginpb.ConfigureResponse{Diagnostics: append(diagnostics(err), config.remarks()...)}, nil
+}
+
+func (s *server) configure(ctx context.Context, config *Config) error {
+	_, _ = s.schema() // while the struct holds the defaults
 	var err error
-	if c, ok := s.plugin.(Configurer); ok {
-		err = c.Configure(ctx, config)
-	} else {
+	switch p := s.plugin.(type) {
+	case Configurer:
+		err = p.Configure(ctx, config)
+	case Configurable:
+		err = config.Decode(p.Config())
+	default:
 		err = config.Decode(&struct{}{})
 	}
-	return &pluginpb.ConfigureResponse{Diagnostics: append(diagnostics(err), config.remarks()...)}, nil
+	if v, ok := s.plugin.(Validator); ok && err == nil {
+		err = v.Validate(config)
+	}
+	return err
 }
 
 func (s *server) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, pluginpb.PluginFrame]) error {
