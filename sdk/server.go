@@ -17,9 +17,6 @@ import (
 	"mpush/sdk/pluginpb"
 )
 
-// Version is the SDK's own.
-const Version = "0.1.0"
-
 // Register serves p on a gRPC server of the caller's, for one life of the
 // plugin. It is what Serve does without the process around it: for tests (see
 // plugintest) and for hosts other than go-plugin. When the stream ends without
@@ -39,6 +36,8 @@ const (
 type server struct {
 	pluginpb.UnimplementedPluginServer
 	plugin Plugin
+	speaks pluginpb.Versions
+	uses   []string        // features of the core
 	ctx    context.Context // ends when the plugin must
 	cancel context.CancelFunc
 
@@ -55,15 +54,24 @@ type server struct {
 }
 
 func newServer(p Plugin) *server {
-	s := &server{plugin: p, opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{})}
+	s := &server{
+		plugin: p, speaks: pluginpb.Spoken(pluginpb.ProtocolVersion), uses: features(),
+		opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{}),
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+func (s *server) Describe(_ context.Context, req *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	protocol := s.speaks.Choose(req.GetProtocol())
+	if protocol == 0 {
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"the core asks for protocol version %d, this plugin speaks %s: upgrade mpush, or take an older release of the plugin", req.GetProtocol(), s.speaks)
+	}
 	m := s.plugin.Describe()
 	return &pluginpb.DescribeResponse{
-		Protocol:    pluginpb.ProtocolVersion,
+		Protocol:    protocol,
+		Features:    pluginpb.Common(s.uses, req.GetFeatures()),
 		Name:        m.Name,
 		Version:     m.Version,
 		Description: m.Description,

@@ -43,7 +43,7 @@ func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) 
 }
 
 func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner Configurer) (*pluginpb.DescribeResponse, error) {
-	inst, err := launch(ctx, spec, dir, s.opts.Timeouts.Handshake, s.opts.Logger)
+	inst, err := launch(ctx, spec, dir, &s.opts)
 	if err != nil {
 		return nil, err
 	}
