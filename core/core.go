@@ -105,11 +105,16 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 		RuntimeDir: c.dir.runtime,
 		Logger:     c.log,
 		Handler:    (*handler)(c),
+		Features:   features(),
 		OnChange:   c.channelChanged,
 		Timeouts:   supervisor.Timeouts{Drain: drainTime / 2},
 	})
 	return c, nil
 }
+
+// features are what the core offers plugins beyond the base of the protocol's
+// version. There are none yet.
+func features() []string { return nil }
 
 // engineConfig is the engine's share of the configuration, at the start and at a
 // reload.
@@ -261,7 +266,7 @@ func Check(ctx context.Context, options Options) error {
 		return err
 	}
 	c.adopt(options.Config, plans)
-	s := supervisor.New(supervisor.Options{Logger: c.log, Handler: (*handler)(c)})
+	s := supervisor.New(supervisor.Options{Logger: c.log, Handler: (*handler)(c), Features: features()})
 	results, err := s.Check(ctx, specsOf(plans), (*handler)(c))
 	if err != nil {
 		return err

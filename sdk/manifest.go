@@ -9,7 +9,6 @@ func describe(p Plugin, schema []byte) *pluginpb.DescribeResponse {
 		m.Roles = rolesOf(p)
 	}
 	return &pluginpb.DescribeResponse{
-		Protocol:     pluginpb.ProtocolVersion,
 		Name:         m.Name,
 		Version:      m.Version,
 		Description:  m.Description,

@@ -229,7 +229,7 @@ func TestConfigurableIsDecodedAndValidated(t *testing.T) {
 		t.Errorf("%q, %+v", said, b)
 	}
 	// What the operator wrote is no default.
-	manifest, err := s.Describe(t.Context(), &pluginpb.DescribeRequest{})
+	manifest, err := s.Describe(t.Context(), &pluginpb.DescribeRequest{Protocol: pluginpb.ProtocolVersion})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,13 +110,16 @@ func ignoreSignals() {
 // the gRPC server, which it leaves in serving, is stopped.
 func serveGoPlugin(s *server, stderr *os.File, serving *atomic.Pointer[grpc.Server]) {
 	var restore sync.Once
+	spoken := make(map[int]plugin.PluginSet) // go-plugin takes the newest that the core serves
+	for version := s.speaks.Oldest; version <= s.speaks.Newest; version++ {
+		spoken[int(version)] = plugin.PluginSet{pluginpb.PluginName: &goPlugin{server: s}}
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion:  pluginpb.ProtocolVersion,
 			MagicCookieKey:   pluginpb.CookieKey,
 			MagicCookieValue: pluginpb.CookieValue,
 		},
-		Plugins: plugin.PluginSet{pluginpb.PluginName: &goPlugin{server: s}},
+		VersionedPlugins: spoken,
 		Logger: hclog.New(&hclog.LoggerOptions{
 			Output:      slog.NewLogLogger(slog.Default().Handler(), slog.LevelError).Writer(),
 			Level:       hclog.Error,

@@ -17,9 +17,6 @@ import (
 	"mpush/sdk/pluginpb"
 )
 
-// Version is the SDK's own.
-const Version = "0.1.0"
-
 // Register serves p on a gRPC server of the caller's, for one life of the
 // plugin. It is what Serve does without the process around it: for tests (see
 // plugintest) and for hosts other than go-plugin. When the stream ends without
@@ -40,7 +37,9 @@ type server struct {
 	pluginpb.UnimplementedPluginServer
 	plugin Plugin
 	schema func() ([]byte, error) // of the section, made once; nil without one
-	ctx    context.Context        // ends when the plugin must
+	speaks pluginpb.Versions
+	uses   []string        // features of the core
+	ctx    context.Context // ends when the plugin must
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
@@ -56,18 +55,28 @@ type server struct {
 }
 
 func newServer(p Plugin) *server {
-	s := &server{plugin: p, opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{})}
+	s := &server{
+		plugin: p, speaks: pluginpb.Spoken(pluginpb.ProtocolVersion), uses: features(),
+		opened: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{}),
+	}
 	s.schema = sync.OnceValues(func() ([]byte, error) { return schemaOf(p) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+func (s *server) Describe(_ context.Context, req *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	protocol := s.speaks.Choose(req.GetProtocol())
+	if protocol == 0 {
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"the core asks for protocol version %d, this plugin speaks %s: upgrade mpush, or take an older release of the plugin", req.GetProtocol(), s.speaks)
+	}
 	schema, err := s.schema()
 	if err != nil {
 		return nil, status.Error(codes.Internal, clip(err.Error(), maxErrorBytes))
 	}
-	return describe(s.plugin, schema), nil
+	manifest := describe(s.plugin, schema)
+	manifest.Protocol, manifest.Features = protocol, pluginpb.Common(s.uses, req.GetFeatures())
+	return manifest, nil
 }
 
 func (s *server) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {

@@ -46,7 +46,7 @@ func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner 
 	if spec.Reattach != "" {
 		return &pluginpb.DescribeResponse{}, nil // it has but one life, which is not for trying
 	}
-	inst, err := launch(ctx, spec, dir, s.opts.Timeouts.Handshake, s.opts.Logger)
+	inst, err := launch(ctx, spec, dir, &s.opts)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"time"
@@ -52,16 +51,17 @@ type pluginInstance struct {
 }
 
 // launch starts a plugin with its socket under dir. It must be connected before
-// limit or the end of ctx.
-func launch(ctx context.Context, spec Spec, dir string, limit time.Duration, log *slog.Logger) (instance, error) {
-	run := newProcessRunner(spec, log.With("channel", spec.Channel))
+// the time for that is over or ctx ends.
+func launch(ctx context.Context, spec Spec, dir string, opts *Options) (instance, error) {
+	run := newProcessRunner(spec, opts.Logger.With("channel", spec.Channel))
+	limit, versions := opts.Timeouts.Handshake, pluginpb.Spoken(opts.Protocol)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// Killing is what makes each of go-plugin's steps return.
 	stop := context.AfterFunc(ctx, run.kill)
 	defer stop()
 
-	i := &pluginInstance{run: run, client: newClient(run, dir, limit)}
+	i := &pluginInstance{run: run, client: newClient(run, dir, limit, versions)}
 	err := i.connect()
 	run.release()
 	if err == nil && ctx.Err() != nil {
@@ -76,7 +76,9 @@ func launch(ctx context.Context, spec Spec, dir string, limit time.Duration, log
 			case <-ctx.Done():
 			case <-time.After(exitGrace):
 			}
-			reason = run.reason(ctx, err)
+			if reason = run.refuse(versions); reason == nil {
+				reason = run.reason(ctx, err)
+			}
 		}
 		i.close(ctx, 0)
 		return nil, reason
@@ -85,14 +87,17 @@ func launch(ctx context.Context, spec Spec, dir string, limit time.Duration, log
 }
 
 // newClient makes a client of go-plugin, which lives for one start.
-func newClient(run *processRunner, dir string, limit time.Duration) *goplugin.Client {
+func newClient(run *processRunner, dir string, limit time.Duration, versions pluginpb.Versions) *goplugin.Client {
+	served := make(map[int]goplugin.PluginSet)
+	for version := versions.Oldest; version <= versions.Newest; version++ {
+		served[int(version)] = goplugin.PluginSet{pluginpb.PluginName: clientPlugin{}}
+	}
 	return goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
-			ProtocolVersion:  pluginpb.ProtocolVersion,
 			MagicCookieKey:   pluginpb.CookieKey,
 			MagicCookieValue: pluginpb.CookieValue,
 		},
-		Plugins: goplugin.PluginSet{pluginpb.PluginName: clientPlugin{}},
+		VersionedPlugins: served,
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			run.env, run.dir = cmd.Env, dir
 			return run, nil

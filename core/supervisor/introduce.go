@@ -15,8 +15,8 @@ func introduce(ctx context.Context, inst instance, channel string, owner Configu
 	if err != nil {
 		return nil, nil, err
 	}
-	if v := manifest.GetProtocol(); v != pluginpb.ProtocolVersion {
-		return manifest, nil, fmt.Errorf("%w: the plugin speaks version %d, this core %d", errProtocol, v, pluginpb.ProtocolVersion)
+	if err := pluginpb.Spoken(opts.Protocol).Refuse(manifest.GetProtocol()); err != nil {
+		return manifest, nil, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	request, err := owner.Described(ctx, channel, manifest)
 	if err != nil {
@@ -34,7 +34,7 @@ func describe(ctx context.Context, inst instance, opts *Options) (*pluginpb.Desc
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	manifest, err := inst.rpc().Describe(ctx, &pluginpb.DescribeRequest{
-		Protocol: pluginpb.ProtocolVersion,
+		Protocol: opts.Protocol,
 		Features: opts.Features,
 	})
 	if err != nil {

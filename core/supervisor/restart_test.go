@@ -128,10 +128,33 @@ func TestBadConfigurationIsNotTriedAgain(t *testing.T) {
 }
 
 func TestUnknownProtocolTakesTheChannelDown(t *testing.T) {
-	b := newBench(t, nil)
-	b.start(spec(t, "alpha", newerProtocol))
-	if s := b.only(); s.State != Down || !strings.Contains(s.LastError, "speaks version 2") {
-		t.Errorf("status %+v", s)
+	for _, tt := range []struct {
+		name, vice string
+		core       uint32
+		reason     string
+	}{
+		{"newer in Describe", newerProtocol, 1, "protocol is not served: the plugin speaks version 2, this core 1: upgrade mpush, or take an older release of the plugin"},
+		{"older in the handshake", "", 3, "protocol is not served: the plugin speaks version 1, this core 3 or 2: upgrade the plugin"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, func(o *Options) { o.Protocol = tt.core })
+			b.start(spec(t, "alpha", tt.vice))
+			if s := b.only(); s.State != Down || s.LastError != tt.reason {
+				t.Errorf("status %+v", s)
+			}
+		})
+	}
+}
+
+func TestCoreServesTheVersionBeforeItsOwn(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Protocol = 2 })
+	for _, vice := range []string{"", newerProtocol} { // answers 1, answers 2
+		b.start(spec(t, "alpha"+vice, vice))
+	}
+	for _, s := range b.Status() {
+		if s.State != Running {
+			t.Errorf("status %+v", s)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
+
+	"mpush/sdk/pluginpb"
 )
 
 const (
@@ -49,6 +52,7 @@ type processRunner struct {
 	mu         sync.Mutex
 	aborted    bool // by kill, maybe before there is a process
 	shaken     bool // the handshake line was seen
+	version    int  // of the protocol, in that line
 	cert       bool // it has a certificate
 	released   chan struct{}
 	releaseNow func()
@@ -114,6 +118,7 @@ func (r *processRunner) filterStdout(line []byte, cut int) {
 	fields := strings.Split(string(line), "|")
 	r.mu.Lock()
 	r.shaken = true
+	r.version, _ = strconv.Atoi(fields[1])
 	r.cert = len(fields) > 5 && len(fields[5]) > minCertBytes
 	r.mu.Unlock()
 	_, _ = r.handshakeW.Write(append(bytes.Clone(line), '\n'))
@@ -251,6 +256,21 @@ func (r *processRunner) reason(ctx context.Context, err error) error {
 	default:
 		return errors.New("no connection in time after the handshake")
 	}
+}
+
+// refuse says that the handshake named a version of the protocol that is not
+// served, if it was that.
+func (r *processRunner) refuse(versions pluginpb.Versions) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.shaken {
+		return nil
+	}
+	version := uint32(min(max(r.version, 0), math.MaxUint32))
+	if err := versions.Refuse(version); err != nil {
+		return fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	return nil
 }
 
 // exitError says how the process, which is done, ended.

@@ -82,6 +82,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Handler owns the channels.
 	Handler Handler
+	// Protocol is the newest version of the protocol that the core speaks; it
+	// serves the one before, too. 0 is pluginpb.ProtocolVersion.
+	Protocol uint32
 	// Features are offered with Describe.
 	Features []string
 	// OnChange, if set, is called with each change of a channel's Status, in
@@ -108,12 +111,15 @@ type Supervisor struct {
 func New(opts Options) *Supervisor {
 	opts.Timeouts = opts.Timeouts.withDefaults()
 	opts.Backoff = opts.Backoff.withDefaults()
+	if opts.Protocol == 0 {
+		opts.Protocol = pluginpb.ProtocolVersion
+	}
 	s := &Supervisor{opts: opts, channels: make(map[string]*channel)}
 	s.launch = func(ctx context.Context, spec Spec) (instance, error) {
 		if spec.Reattach != "" {
 			return reattach(ctx, spec, opts.Timeouts.Handshake)
 		}
-		return launch(ctx, spec, s.dir.path, opts.Timeouts.Handshake, opts.Logger)
+		return launch(ctx, spec, s.dir.path, &s.opts)
 	}
 	return s
 }

@@ -7,7 +7,8 @@ const (
 	CookieKey = "MPUSH_PLUGIN"
 	// CookieValue is the value that it must have.
 	CookieValue = "b1d97e3c5f0a4826ae7346d80c2f95be"
-	// ProtocolVersion is the version of mpush.plugin.v1 that is described here.
+	// ProtocolVersion is the newest version of the protocol, the one that
+	// plugin.proto describes; see Spoken.
 	ProtocolVersion = 1
 	// PluginName is the one entry of go-plugin's plugin set.
 	PluginName = "channel"
