@@ -249,7 +249,7 @@ func TestConfigurableIsDecodedAndValidated(t *testing.T) {
 }
 
 func TestManifestTellsWhatShows(t *testing.T) {
-	manifest, err := newServer(&bot{}).Describe(t.Context(), nil)
+	manifest, err := newServer(&bot{}).Describe(t.Context(), &pluginpb.DescribeRequest{Protocol: pluginpb.ProtocolVersion})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ type unwritable struct{ bot }
 func (*unwritable) Config() any { return "no struct" }
 
 func TestDescribeFailsWithoutASchema(t *testing.T) {
-	if _, err := newServer(&unwritable{}).Describe(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "expected a pointer to a struct") {
+	if _, err := newServer(&unwritable{}).Describe(t.Context(), &pluginpb.DescribeRequest{Protocol: pluginpb.ProtocolVersion}); err == nil || !strings.Contains(err.Error(), "expected a pointer to a struct") {
 		t.Errorf("%v", err)
 	}
 }
