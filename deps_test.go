@@ -62,6 +62,7 @@ func bans() map[string][]ban {
 		"mpush/core/message":   {{outside, nil, "every package may import it, so it imports none"}},
 		"mpush/core/record":    {{outside, []string{"mpush/core/message"}, "what engine and store agree on belongs to neither"}},
 		"mpush/core/relay":     {{"github.com/hashicorp/...", nil, goPlugin}, {"mpush/sdk/...", nil, "the loop knows events and effects, no envelopes"}, {"mpush/core/link", nil, "a link submits to the relay, not the other way round"}},
+		"mpush/core/schema":    {{outside, []string{"github.com/santhosh-tekuri/jsonschema/v6", "github.com/santhosh-tekuri/jsonschema/v6/kind"}, "it judges what it is given by a schema that it is given"}},
 		"mpush/core/store/...": {{"mpush/...", []string{"mpush/core/message", "mpush/core/record", "mpush/core/store"}, "the store keeps records and decides nothing"}},
 		"mpush/core/supervisor": {
 			{"mpush/core/...", nil, "it runs processes and knows nothing of what travels on their streams"},
@@ -94,6 +95,7 @@ func owners() map[string][]string {
 		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk"},
 		"github.com/invopop/jsonschema":         {"mpush/sdk", "mpush/sdk/dial", "mpush/plugins/...", "mpush/examples/..."},
 		"github.com/knadh/koanf/...":            {"mpush/core/config"},
+		"github.com/santhosh-tekuri/...":        {"mpush/core/schema"},
 		"github.com/spf13/cobra":                {"mpush/cmd/mpush"},
 		"github.com/tailscale/hujson":           {"mpush/core/config"},
 		"github.com/tidwall/gjson":              {"mpush/sdk/packet"},

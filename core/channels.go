@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,11 +117,21 @@ func grants(names []string) (rights []pluginpb.Right) {
 // handler is what the core is to the supervisor.
 type handler Core
 
-// Described checks that the plugin may have what it asks for, and gives it its
-// section and nothing else.
+// Described checks that the plugin may have what it asks for and that its
+// section fits its schema, and gives it its section and nothing else.
 func (h *handler) Described(_ context.Context, channel string, manifest *pluginpb.DescribeResponse) (*pluginpb.ConfigureRequest, error) {
 	p := (*Core)(h).plan(channel)
-	return p.request, p.admit(manifest, h.board)
+	if err := p.admit(manifest, h.board); err != nil {
+		return nil, err
+	}
+	err := p.judge((*Core)(h).inForce(), manifest, &h.hidden)
+	if faults, ok := errors.AsType[sectionFaults](err); ok {
+		for _, fault := range faults {
+			h.tell(channel, h.log.Error, fault)
+			h.blame(channel, fault)
+		}
+	}
+	return p.request, err
 }
 
 // admit checks what a plugin asks for, and lets it have the commands.
@@ -148,14 +159,24 @@ func (h *handler) Diagnosed(channel string, diagnostics []*pluginpb.Diagnostic) 
 			log = h.log.Info
 		}
 		fault := cfg.Fault(channel, d.Path, d.Message)
-		log("configuration", "channel", channel, "at", fault.Position(), "key", fault.Path, "what", fault.Message)
+		h.tell(channel, log, fault)
 		if d.Severity != pluginpb.Severity_SEVERITY_WARNING && d.Severity != pluginpb.Severity_SEVERITY_INFO {
-			h.mu.Lock()
-			if h.faults[channel] == nil {
-				h.faults[channel] = fault
-			}
-			h.mu.Unlock()
+			h.blame(channel, fault)
 		}
+	}
+}
+
+func (h *handler) tell(channel string, log func(message string, args ...any), fault config.Fault) {
+	log("configuration", "channel", channel, "at", fault.Position(), "key", fault.Path, "what", fault.Message)
+}
+
+// blame keeps a fault for whoever asks why the channel does not run. A channel
+// that is tried again has the same ones.
+func (h *handler) blame(channel string, fault config.Fault) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(h.faults[channel], error(fault)) {
+		h.faults[channel] = append(h.faults[channel], fault)
 	}
 }
 

@@ -59,6 +59,8 @@ type Core struct {
 
 	reloading sync.Mutex // one change of the configuration at a time, after the start
 
+	hidden secrets // of the channels' sections
+
 	mu     sync.Mutex
 	config *config.Config  // that is in force
 	plans  map[string]plan // and what it makes of each channel; nil before the start
@@ -66,7 +68,7 @@ type Core struct {
 	guards guards
 	// conduct is what each channel has done wrong so far.
 	conduct map[string]*link.Conduct
-	faults  map[string]error // the first that a channel has with its section
+	faults  map[string][]error // that a channel has with its section
 }
 
 // drainTime is what an orderly end may take altogether.
@@ -77,8 +79,9 @@ const drainTime = 8 * time.Second
 func New(ctx context.Context, options Options) (core *Core, err error) {
 	c := &Core{
 		options: options, log: options.Log, board: link.NewSwitchboard(), config: options.Config,
-		links: make(map[string]*link.Link), conduct: make(map[string]*link.Conduct), faults: make(map[string]error),
+		links: make(map[string]*link.Link), conduct: make(map[string]*link.Conduct), faults: make(map[string][]error),
 	}
+	c.log = c.hidden.logger(options.Log)
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -104,6 +107,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 	c.supervisor = supervisor.New(supervisor.Options{
 		RuntimeDir: c.dir.runtime,
 		Logger:     c.log,
+		Redact:     c.hidden.hide,
 		Handler:    (*handler)(c),
 		Features:   features(),
 		OnChange:   c.channelChanged,
@@ -216,7 +220,7 @@ func (c *Core) start(ctx context.Context) error {
 		// One that has only died is started again.
 		if bundled[status.Channel] && status.State != supervisor.Running && status.State != supervisor.Waiting {
 			c.mu.Lock()
-			fault := c.faults[status.Channel]
+			fault := errors.Join(c.faults[status.Channel]...)
 			c.mu.Unlock()
 			if fault != nil {
 				return fault
@@ -259,21 +263,22 @@ func (c *Core) plan(channel string) plan {
 func Check(ctx context.Context, options Options) error {
 	c := &Core{
 		options: options, log: options.Log, board: link.NewSwitchboard(),
-		faults: make(map[string]error),
+		faults: make(map[string][]error),
 	}
+	c.log = c.hidden.logger(options.Log)
 	plans, err := makePlans(options.Config, &options)
 	if err != nil {
 		return err
 	}
 	c.adopt(options.Config, plans)
-	s := supervisor.New(supervisor.Options{Logger: c.log, Handler: (*handler)(c), Features: features()})
+	s := supervisor.New(supervisor.Options{Logger: c.log, Redact: c.hidden.hide, Handler: (*handler)(c), Features: features()})
 	results, err := s.Check(ctx, specsOf(plans), (*handler)(c))
 	if err != nil {
 		return err
 	}
 	for _, result := range results {
-		if fault := c.faults[result.Channel]; fault != nil {
-			err = errors.Join(err, fault)
+		if faults := c.faults[result.Channel]; len(faults) > 0 {
+			err = errors.Join(err, errors.Join(faults...))
 		} else if result.Err != nil {
 			err = errors.Join(err, fmt.Errorf("channel %s: %w", result.Channel, result.Err))
 		}

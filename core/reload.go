@@ -126,7 +126,7 @@ func (p plan) equals(other plan) bool {
 // was out of service before and would be again is taken out of changes, with no
 // entry in the result: that it is not mended must not keep others from it.
 func (c *Core) rehearse(ctx context.Context, next *config.Config, changes *Changes, begin []plan) (map[string][]string, error) {
-	r := &rehearsal{config: next, plans: make(map[string]plan), board: link.NewSwitchboard(), faults: make(map[string][]error)}
+	r := &rehearsal{config: next, plans: make(map[string]plan), board: link.NewSwitchboard(), hidden: &c.hidden, faults: make(map[string][]error)}
 	for _, p := range begin {
 		r.plans[p.spec.Channel] = p
 	}
@@ -183,6 +183,7 @@ type rehearsal struct {
 	config *config.Config
 	plans  map[string]plan
 	board  *link.Switchboard
+	hidden *secrets
 
 	mu     sync.Mutex
 	faults map[string][]error // by channel
@@ -192,7 +193,18 @@ type rehearsal struct {
 // will be.
 func (r *rehearsal) Described(_ context.Context, channel string, manifest *pluginpb.DescribeResponse) (*pluginpb.ConfigureRequest, error) {
 	p := r.plans[channel]
-	return p.request, p.admit(manifest, r.board)
+	if err := p.admit(manifest, r.board); err != nil {
+		return nil, err
+	}
+	err := p.judge(r.config, manifest, r.hidden)
+	if faults, ok := errors.AsType[sectionFaults](err); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, fault := range faults {
+			r.faults[channel] = append(r.faults[channel], fault)
+		}
+	}
+	return p.request, err
 }
 
 // Diagnosed keeps the faults. What else a channel remarks is logged when it

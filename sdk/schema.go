@@ -102,8 +102,9 @@ func schemaOfType(t reflect.Type) *jsonschema.Schema {
 		return s
 	case !writable(t.Kind()):
 		return &jsonschema.Schema{Not: &jsonschema.Schema{}}
-	case contains(t, t, nil):
-		return &jsonschema.Schema{} // no end of it; Decode judges alone
+	case contains(t, t, nil): // there is no end of it: Decode judges what is within
+		kinds := map[reflect.Kind]string{reflect.Struct: "object", reflect.Map: "object", reflect.Slice: "array", reflect.Array: "array"}
+		return &jsonschema.Schema{Type: kinds[t.Kind()]}
 	default:
 		return nil
 	}

@@ -104,7 +104,7 @@ func TestSchemaOfEveryKind(t *testing.T) {
 		"any":     `true`,
 		"net":     `{"type":"string","default":"10.0.0.0/8"}`,
 		"at":      `{"type":"string","format":"date-time"}`,
-		"tree":    `true`,
+		"tree":    `{"type":"object"}`,
 		"plain":   `{"type":"string"}`,
 	}
 	for name, wanted := range want {

@@ -109,7 +109,7 @@ func (r *report) checkTop(root *node) {
 		if slices.Contains(known, m.name) {
 			continue
 		}
-		hint := unknownKey(m.name, known)
+		hint := UnknownKey(m.name, known)
 		if _, near := nearest(m.name, known); !near && m.value.kind == '{' {
 			hint += `; the channel of a third party belongs into "plugins"`
 		}

@@ -110,7 +110,7 @@ func (r *report) lay(root *node, overrides []override, ignored map[string]bool) 
 		case ok:
 			r.place(root, own, o)
 		case o.strict:
-			r.fault(at, "", "%s", unknownKey(o.parts[0], top))
+			r.fault(at, "", "%s", UnknownKey(o.parts[0], top))
 		case !ignored[strings.TrimPrefix(o.origin, "environment variable ")]:
 			// Not a fault: container platforms set variables like
 			// MPUSH_SERVICE_HOST for a service of our name.
@@ -135,7 +135,7 @@ func (r *report) own(own layer, at place, section string, parts []string, value 
 		name, used, ok := match(parts, children)
 		if !ok {
 			name = spelled(strings.Join(parts, "_"))
-			r.fault(at, joinKey(path, name), "%s", unknownKey(name, children))
+			r.fault(at, joinKey(path, name), "%s", UnknownKey(name, children))
 			return
 		}
 		path, parts = joinKey(path, name), parts[used:]

@@ -64,7 +64,7 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 	children := childrenOf("plugins.*")
 	for _, m := range entry.members {
 		if !slices.Contains(children, m.name) {
-			hint := unknownKey(m.name, children)
+			hint := UnknownKey(m.name, children)
 			if _, near := nearest(m.name, children); !near {
 				hint += "; the plugin's own keys belong into config"
 			}
@@ -113,7 +113,7 @@ func (r *report) pluginLimits(channel *Channel, limits *node, path string) {
 	children := childrenOf("plugins.*.limits")
 	for _, m := range limits.members {
 		if !slices.Contains(children, m.name) {
-			r.fault(m.value.at, joinKey(path, m.name), "%s", unknownKey(m.name, children))
+			r.fault(m.value.at, joinKey(path, m.name), "%s", UnknownKey(m.name, children))
 		}
 	}
 	r.take(limits, path, "memory", count, func(v any) {

@@ -32,6 +32,10 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText hides the text from encoding/json and its like.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
+// Guessable tells whether a text is empty or one that anybody would try, and so
+// no secret.
+func Guessable(text string) bool { return isWeak(text) }
+
 // isWeak knows the tokens that an attacker tries first.
 func isWeak(token string) bool {
 	return slices.Contains([]string{

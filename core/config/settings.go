@@ -77,7 +77,7 @@ func (r *report) fileLayer(root *node) layer {
 			for _, inner := range m.value.members {
 				path := joinKey(m.name, inner.name)
 				if !slices.Contains(children, inner.name) {
-					r.fault(inner.value.at, path, "%s", unknownKey(inner.name, children))
+					r.fault(inner.value.at, path, "%s", UnknownKey(inner.name, children))
 				} else if inner.value.kind != 'n' {
 					values[path] = inner.value
 				}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// unknownKey words the fault of a key that is not among the known ones.
-func unknownKey(key string, known []string) string {
+// UnknownKey words the fault of a key that is not among the known ones.
+func UnknownKey(key string, known []string) string {
 	if near, ok := nearest(key, known); ok {
 		return fmt.Sprintf("unknown key (did you mean %q?)", near)
 	}

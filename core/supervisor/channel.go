@@ -81,18 +81,18 @@ func (c *channel) run() {
 			pause, deaths = c.opts.Backoff.delay(ready, deaths)
 		}
 		c.change(func(s *Status) {
-			s.State, s.LastError = state, clip(err.Error())
+			s.State, s.LastError = state, c.opts.clip(err.Error())
 			s.PID, s.Endpoints, s.Unhealthy = 0, nil, ""
 		})
 		// After the change, so that Status tells why when Start returns.
 		c.arrive()
 		c.report(err)
 		if state != Waiting {
-			c.log.Error("channel is out of service", "state", string(state), "err", clip(err.Error()))
+			c.log.Error("channel is out of service", "state", string(state), "err", c.opts.clip(err.Error()))
 			<-c.asked.Done()
 			break
 		}
-		c.log.Warn("channel failed", "err", clip(err.Error()), "restart_in", pause)
+		c.log.Warn("channel failed", "err", c.opts.clip(err.Error()), "restart_in", pause)
 		c.sleep(pause)
 		if c.asked.Err() != nil {
 			break

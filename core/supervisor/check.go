@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 
@@ -35,6 +36,9 @@ func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) 
 	for i, spec := range specs {
 		all.Go(func() {
 			manifest, err := s.checkOne(ctx, spec, dir, owner)
+			if err != nil && s.opts.Redact(err.Error()) != err.Error() {
+				err = errors.New(s.opts.Redact(err.Error()))
+			}
 			results[i] = CheckResult{Channel: spec.Channel, Manifest: manifest, Err: err}
 		})
 	}

@@ -55,7 +55,7 @@ func (l *life) askHealth(ctx context.Context) (complaint string, answered bool) 
 	case response.GetReason() == "":
 		return "no reason given", true
 	default:
-		return clip(response.GetReason()), true
+		return l.opts.clip(response.GetReason()), true
 	}
 }
 

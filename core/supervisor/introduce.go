@@ -51,6 +51,11 @@ func configure(ctx context.Context, inst instance, request *pluginpb.ConfigureRe
 	if err != nil {
 		return nil, callError("configure", limit, err)
 	}
+	for _, d := range response.GetDiagnostics() {
+		if d != nil {
+			d.Path, d.Message = opts.Redact(d.GetPath()), opts.Redact(d.GetMessage())
+		}
+	}
 	return response.GetDiagnostics(), nil
 }
 

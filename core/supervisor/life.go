@@ -72,7 +72,7 @@ func (l *life) prepare() error {
 	manifest, configuration, err := introduce(l.asked, l.inst, l.spec.Channel, l.opts.Handler, l.opts)
 	if manifest != nil {
 		l.change(func(s *Status) {
-			s.Name, s.Version = clip(manifest.GetName()), clip(manifest.GetVersion())
+			s.Name, s.Version = l.opts.clip(manifest.GetName()), l.opts.clip(manifest.GetVersion())
 		})
 	}
 	if status.Code(err) == codes.Unavailable {
@@ -117,16 +117,16 @@ func (l *life) start() error {
 	case err != nil:
 		return callError("start", l.opts.Timeouts.Start, err)
 	case response.GetCannotListen():
-		reason := clip(response.GetError())
+		reason := l.opts.clip(response.GetError())
 		if reason == "" {
 			reason = "no reason given"
 		}
 		return &ListenFailure{Channel: l.spec.Channel, Bundled: l.spec.Bundled, Reason: reason}
 	case response.GetError() != "":
-		return fmt.Errorf("start: %s", clip(response.GetError()))
+		return fmt.Errorf("start: %s", l.opts.clip(response.GetError()))
 	}
 	l.change(func(s *Status) {
-		s.State, s.Endpoints = Running, clipAll(response.GetEndpoints())
+		s.State, s.Endpoints = Running, l.opts.clipAll(response.GetEndpoints())
 	})
 	now := l.snapshot()
 	l.log.Info("channel running", "plugin", now.Name, "version", now.Version, "pid", now.PID, "endpoints", now.Endpoints)

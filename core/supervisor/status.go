@@ -101,14 +101,17 @@ func endsIn(err error) State {
 }
 
 // clipAll bounds a list of texts that a plugin gave.
-func clipAll(texts []string) []string {
+func (o *Options) clipAll(texts []string) []string {
 	const most = 64
 	var kept []string
 	for _, text := range texts[:min(len(texts), most)] {
-		kept = append(kept, clip(text))
+		kept = append(kept, o.clip(text))
 	}
 	return kept
 }
+
+// clip bounds text that a plugin gave and hides what is secret in it.
+func (o *Options) clip(text string) string { return clip(o.Redact(text)) }
 
 // clip bounds text that a plugin gave, for a status or a log.
 func clip(text string) string {

@@ -90,6 +90,10 @@ type Options struct {
 	// OnChange, if set, is called with each change of a channel's Status, in
 	// order per channel. It must not block and not call the Supervisor.
 	OnChange func(Status)
+	// Redact, if set, hides secrets in texts that come from plugins and go into
+	// statuses and errors. What Logger gets is its own affair. It may be called
+	// from any goroutine.
+	Redact func(text string) string
 	// Timeouts bound each step of a channel's life.
 	Timeouts Timeouts
 	// Backoff is the pause before a restart.
@@ -113,6 +117,9 @@ func New(opts Options) *Supervisor {
 	opts.Backoff = opts.Backoff.withDefaults()
 	if opts.Protocol == 0 {
 		opts.Protocol = pluginpb.ProtocolVersion
+	}
+	if opts.Redact == nil {
+		opts.Redact = func(text string) string { return text }
 	}
 	s := &Supervisor{opts: opts, channels: make(map[string]*channel)}
 	s.launch = func(ctx context.Context, spec Spec) (instance, error) {
