@@ -19,6 +19,9 @@ import (
 // names as "reattach", and waits there for the core. Standard streams are left
 // alone, an interrupt ends the process, and nobody else does.
 func serveDebug(p Plugin, path string) error {
+	if err := contradiction(p); err != nil {
+		return err
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

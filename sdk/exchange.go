@@ -100,9 +100,11 @@ func (x *exchange) read(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, plug
 			x.reading.Unlock()
 			return
 		}
+		x.sequencer.hold()
 		for _, e := range frame.GetEnvelopes() {
 			x.receive(e)
 		}
+		x.sequencer.release()
 		x.reading.Unlock()
 	}
 }

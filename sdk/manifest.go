@@ -26,7 +26,7 @@ func describe(p Plugin, schema []byte) *pluginpb.DescribeResponse {
 // has to name them: its Start may open what it delivers with.
 func rolesOf(p Plugin) []Role {
 	switch p.(type) {
-	case Egress, Dispatcher:
+	case Egress, BatchEgress, Dispatcher:
 		return []Role{RoleEgress}
 	case Starter:
 		return []Role{RoleIngress}

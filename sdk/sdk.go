@@ -6,7 +6,7 @@
 //     is decoded into, [Validator] checks it, [Configurer] reads it otherwise
 //   - [Declarer] names the receivers that this section configures
 //   - [Starter] and [Stopper] open and drain listeners
-//   - [Egress] (or [Dispatcher]) brings messages to receivers
+//   - [Egress] (or [BatchEgress], or [Dispatcher]) brings messages to receivers
 //   - [Commander] answers clients' commands that the channel claims
 //   - [HealthReporter] tells how the channel is
 //
@@ -49,8 +49,8 @@ type Manifest struct {
 	// Rights are what it needs beyond carrying messages; the operator grants
 	// them.
 	Rights []Right
-	// Roles are what the channel is, for people. None: egress if it is an Egress
-	// or a Dispatcher, ingress if it is neither, but a Starter.
+	// Roles are what the channel is, for people. None: egress if it is an
+	// Egress, a BatchEgress or a Dispatcher, ingress if it is neither, but a Starter.
 	Roles []Role
 	// Statuses are the status words that senders may read of its deliveries,
 	// with "NAME" for the channel's name ("NAME-ok"), for people.
@@ -176,9 +176,27 @@ type Egress interface {
 	Deliver(ctx context.Context, delivery *Delivery) error
 }
 
+// BatchEgress brings messages to several receivers at once: for services that
+// take many in one request.
+type BatchEgress interface {
+	// DeliverBatch sends 1 to MaxBatch deliveries, no two of them for one
+	// receiver, and tells what became of each: by its Done as soon as that is
+	// known, and for all that had no Done by the returned error, which means
+	// what that of Egress.Deliver does. So an author calls Done for each line of
+	// the service's answer and returns nil, or returns the error of the request
+	// as a whole.
+	//
+	// What is ready when a call begins is handed over together. At most
+	// MaxBatches calls run at once, each in a goroutine of its own; a receiver's
+	// next message comes in a later call, after this one has returned. ctx ends
+	// when the plugin stops, or when all of the deliveries were recalled or their
+	// routes have ended: what is told of such a delivery does not matter.
+	DeliverBatch(ctx context.Context, deliveries []*Delivery) error
+}
+
 // Dispatcher brings messages to receivers without a goroutine for each: for
 // channels that hold many connections and hear of acks later. A plugin
-// implements either Egress or Dispatcher.
+// implements one of Egress, BatchEgress and Dispatcher, or none.
 type Dispatcher interface {
 	// Dispatch begins a delivery and returns at once: it must not block. The
 	// outcome follows by delivery.Done, from any goroutine, or by Host.Acked.

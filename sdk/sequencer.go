@@ -20,24 +20,30 @@ import (
 // All of its methods may be called from any goroutine. The lock is never held
 // while the plugin's code runs.
 type sequencer struct {
-	egress     Egress     // nil for a Dispatcher
-	dispatcher Dispatcher // nil for an Egress; both nil: takes no messages
+	// One of these is set, or none: then the plugin takes no messages.
+	egress     Egress
+	dispatcher Dispatcher
+	batches    *batches
 	send       func(*pluginpb.PluginEnvelope)
 	log        *slog.Logger
-	ctx        context.Context // of Deliver calls
+	ctx        context.Context // of Deliver and DeliverBatch calls
 
 	mu       sync.Mutex
 	routes   map[string]*route
 	detached detachments
 	stopping bool
-	running  sync.WaitGroup // Deliver calls
+	running  sync.WaitGroup // Deliver and DeliverBatch calls
 }
 
 func newSequencer(ctx context.Context, plugin Plugin, log *slog.Logger, send func(*pluginpb.PluginEnvelope)) *sequencer {
 	s := &sequencer{send: send, log: log, ctx: ctx, routes: map[string]*route{}}
-	s.dispatcher, _ = plugin.(Dispatcher)
-	if s.dispatcher == nil {
-		s.egress, _ = plugin.(Egress)
+	switch p := plugin.(type) {
+	case Dispatcher:
+		s.dispatcher = p
+	case BatchEgress:
+		s.batches = &batches{egress: p}
+	case Egress:
+		s.egress = p
 	}
 	return s
 }
@@ -46,7 +52,7 @@ func newSequencer(ctx context.Context, plugin Plugin, log *slog.Logger, send fun
 func (s *sequencer) deliver(d *pluginpb.Deliver) {
 	message := newMessage(d.GetMessage())
 	for _, r := range d.GetRoutes() {
-		if s.dispatcher == nil && s.egress == nil {
+		if s.dispatcher == nil && s.egress == nil && s.batches == nil {
 			s.send(newOutcome(r.GetReceiver(), r.GetGeneration(), message.MID,
 				outcomeOf(Permanent(errors.New("the plugin takes no messages"))), false))
 			continue
@@ -91,7 +97,7 @@ func (s *sequencer) offer(d Delivery) {
 		again := d
 		again.lease = found
 		found.again = &again
-	default: // its Deliver call still runs, or begins in a moment
+	default: // its call still runs, or begins in a moment
 	}
 	s.drive(r)
 }
@@ -103,8 +109,8 @@ func (s *sequencer) newLease(r *route, d Delivery) *lease {
 }
 
 // drive hands out what is due on r. A Deliver runs in a goroutine, of which
-// there is one per route at most; a Dispatch runs right here. Entered and left
-// with the lock held.
+// there is one per route at most; a Dispatch runs right here; for a DeliverBatch
+// the route gets in line. Entered and left with the lock held.
 func (s *sequencer) drive(r *route) {
 	if r.busy {
 		return // whoever hands out on this route goes on with what is due
@@ -114,15 +120,19 @@ func (s *sequencer) drive(r *route) {
 		return
 	}
 	r.busy = true
-	if s.dispatcher != nil {
+	switch {
+	case s.dispatcher != nil:
 		s.run(r)
-		return
+	case s.batches != nil:
+		s.batches.ready = append(s.batches.ready, r)
+		s.beginBatches()
+	default:
+		s.running.Go(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.run(r)
+		})
 	}
-	s.running.Go(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.run(r)
-	})
 }
 
 func (s *sequencer) run(r *route) {
@@ -142,11 +152,8 @@ func (s *sequencer) run(r *route) {
 		r.cancel = cancel
 		s.mu.Unlock()
 		err := s.call(ctx, d)
-		// A call that was cut off by the plugin's end says nothing about the
-		// message: the core leases it again.
-		cutOff := s.ctx.Err() != nil && err != nil && !errors.Is(err, HandedOff)
 		cancel()
-		if !cutOff {
+		if !s.cutOff(err) {
 			d.Done(err)
 		}
 		s.mu.Lock()
@@ -154,6 +161,12 @@ func (s *sequencer) run(r *route) {
 	}
 	r.busy = false
 	s.tidy(r)
+}
+
+// cutOff tells whether the plugin's end made a call fail: that says nothing about
+// the message, which the core leases again.
+func (s *sequencer) cutOff(err error) bool {
+	return s.ctx.Err() != nil && err != nil && !errors.Is(err, HandedOff)
 }
 
 // due is the lease to hand out now, nil for none.
@@ -239,8 +252,8 @@ func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
 	return true
 }
 
-// noteAcked remembers an ack, in case the core resends before it hears of it. An Egress has no use for it: it gives
-// an outcome to each delivery by itself.
+// noteAcked remembers an ack, in case the core resends before it hears of it. Only
+// a Dispatcher needs it: the others give an outcome to each delivery by themselves.
 func (s *sequencer) noteAcked(r *route, mid int64) {
 	if s.dispatcher != nil {
 		r.lately.add(mid)
@@ -290,7 +303,7 @@ func (s *sequencer) stop() {
 	s.stopping = true
 }
 
-// wait returns when no Deliver call runs, or ctx has ended. It is for after
+// wait returns when no Deliver or DeliverBatch call runs, or ctx has ended. It is for after
 // stop.
 func (s *sequencer) wait(ctx context.Context) {
 	idle := make(chan struct{})

@@ -17,7 +17,11 @@ import (
 // world is one receiver on one channel: a simple core, its two ways to the
 // plugin, which take their time, and a client that acks what it gets.
 type world struct {
-	s *sequencer
+	s    *sequencer
+	name string
+	// calls: each delivery gets its outcome by itself, there are no attachments
+	// and no resends but after a retry; see house.
+	calls bool
 
 	// The core.
 	mid        int64
@@ -76,7 +80,7 @@ func (w *world) breaks(format string, args ...any) {
 func (w *world) send(e *pluginpb.PluginEnvelope) { w.toCore = append(w.toCore, e.GetOutcome()) }
 
 func newWorld(t *rapid.T) *world {
-	w := &world{sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: rapid.IntRange(1, 4).Draw(t, "prefetch")}
+	w := &world{name: "phone", sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: rapid.IntRange(1, 4).Draw(t, "prefetch")}
 	w.s = newSequencer(context.Background(), w, slog.New(slog.DiscardHandler), w.send)
 	w.takeOver()
 	return w
@@ -88,8 +92,12 @@ func (w *world) takeOver() {
 	generation, old := w.generation, w.generation-1
 	w.toPlugin = append(w.toPlugin, func() {
 		w.attached, w.current, w.done = generation, nil, map[int64]bool{}
-		w.s.attach("phone", generation, Policy{Prefetch: w.prefetch, Resend: time.Second})
-	}, func() { w.s.evict("phone", old) })
+		if w.calls { // there the evict alone ends the old generation
+			w.s.evict(w.name, old)
+			return
+		}
+		w.s.attach(w.name, generation, Policy{Prefetch: w.prefetch, Resend: time.Second})
+	}, func() { w.s.evict(w.name, old) })
 	w.pump()
 }
 
@@ -111,7 +119,7 @@ func (w *world) pump() {
 }
 
 func (w *world) lease(mid int64, attempt uint32) {
-	d := leaseOf("phone", w.generation, mid, attempt)
+	d := leaseOf(w.name, w.generation, mid, attempt)
 	w.toPlugin = append(w.toPlugin, func() { w.s.deliver(d) })
 }
 
@@ -130,7 +138,7 @@ func (w *world) end(mid int64, recall bool) {
 				if w.current != nil && w.current.Message.MID == mid && w.current.Generation == generation {
 					w.current = nil
 				}
-				w.s.recall("phone", generation, mid)
+				w.s.recall(w.name, generation, mid)
 			})
 		}
 	}
@@ -152,7 +160,7 @@ func (w *world) outcome(o *pluginpb.Outcome) {
 }
 
 func (w *world) timer() {
-	if w.head == 0 {
+	if w.head == 0 || w.calls && !w.paused {
 		return
 	}
 	if w.paused {
@@ -193,8 +201,8 @@ func (w *world) ack() {
 
 // acked is Host.Acked.
 func (w *world) acked(generation uint64, mid int64) {
-	if done := w.done; !w.s.acked("phone", generation, mid) {
-		w.send(newOutcome("phone", generation, mid, outcome{kind: acked}, true))
+	if done := w.done; !w.s.acked(w.name, generation, mid) {
+		w.send(newOutcome(w.name, generation, mid, outcome{kind: acked}, true))
 	} else {
 		done[mid] = true
 	}

@@ -41,6 +41,9 @@ const (
 //
 // Run by hand with MPUSH_PLUGIN_DEBUG=PATH, under a debugger perhaps, it waits
 // at a Unix socket of that path for a core whose configuration says "reattach".
+//
+// A process that no core has started, or a plugin whose interfaces contradict
+// one another, says so on stderr and ends with code 1.
 func Serve(p Plugin) {
 	if path := os.Getenv(pluginpb.DebugVariable); path != "" && os.Getenv(pluginpb.CookieKey) == "" {
 		if err := serveDebug(p, path); err != nil {
@@ -58,6 +61,10 @@ func Serve(p Plugin) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, nil)))
 	if err := divertStdout(); err != nil {
 		slog.Error("stdout can not be diverted", "err", err)
+		os.Exit(1)
+	}
+	if err := contradiction(p); err != nil {
+		slog.Error("no such plugin can be", "err", err)
 		os.Exit(1)
 	}
 	handshake := os.Stdout

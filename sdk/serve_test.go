@@ -28,7 +28,11 @@ import (
 const asPlugin = "MPUSH_SDK_TEST_PLUGIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asPlugin) != "" {
+	switch os.Getenv(asPlugin) {
+	case "":
+	case "contradictory":
+		sdk.Serve(&contradictory{})
+	default:
 		fmt.Println("printed before Serve") // on stderr: see run
 		sdk.Serve(&noisy{})
 	}
@@ -209,6 +213,27 @@ func TestServeWithoutACoreSaysWhatItIs(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	if got := stderr.String(); !strings.HasPrefix(got, "this is an mpush channel plugin (noisy 1)") || strings.Count(got, "\n") != 1 {
+		t.Errorf("stderr %q", got)
+	}
+}
+
+// contradictory has two ways to deliver.
+type contradictory struct {
+	noisy
+	sdk.Egress
+	sdk.BatchEgress
+}
+
+func TestServeRefusesAPluginThatContradictsItself(t *testing.T) {
+	cmd := command(t.Context(), pluginpb.CookieKey+"="+pluginpb.CookieValue)
+	cmd.Env = append(cmd.Env, asPlugin+"=contradictory")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 {
+		t.Errorf("ended with %v, stdout %q", err, stdout.String())
+	}
+	if got := stderr.String(); !strings.Contains(got, "implements Egress (Deliver) and BatchEgress (DeliverBatch): messages go out one way") {
 		t.Errorf("stderr %q", got)
 	}
 }

@@ -20,8 +20,12 @@ import (
 // Register serves p on a gRPC server of the caller's, for one life of the
 // plugin. It is what Serve does without the process around it: for tests (see
 // plugintest) and for hosts other than go-plugin. When the stream ends without
-// Stop, the plugin's Stop is called, with two seconds to go.
+// Stop, the plugin's Stop is called, with two seconds to go. It panics if p's
+// interfaces contradict one another.
 func Register(registrar grpc.ServiceRegistrar, p Plugin) {
+	if err := contradiction(p); err != nil {
+		panic("sdk: " + err.Error())
+	}
 	pluginpb.RegisterPluginServer(registrar, newServer(p))
 }
 

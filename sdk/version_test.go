@@ -14,7 +14,7 @@ import (
 func TestPluginAnswersWithAtMostTheVersionAskedFor(t *testing.T) {
 	s := newServer(&recorder{})
 	s.speaks = pluginpb.Spoken(3)
-	for asked, want := range map[uint32]uint32{9: 3, 3: 3, 2: 2} {
+	for asked, want := range map[uint32]uint32{9: 3, 3: 3, 2: 2, 0: 3} {
 		got, err := s.Describe(t.Context(), &pluginpb.DescribeRequest{Protocol: asked})
 		if err != nil || got.GetProtocol() != want {
 			t.Errorf("asked for %d: %v, %v", asked, got, err)

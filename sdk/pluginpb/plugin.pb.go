@@ -392,7 +392,7 @@ func (OutcomeKind) EnumDescriptor() ([]byte, []int) {
 type DescribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The highest protocol version that the core speaks. It serves that one and
-	// the one before.
+	// the one before. 0, of a tool that only looks: any.
 	Protocol uint32 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Features that the core offers beyond the version's base.
 	Features      []string `protobuf:"bytes,2,rep,name=features,proto3" json:"features,omitempty"`

@@ -20,8 +20,12 @@ func Spoken(newest uint32) Versions {
 func (v Versions) Has(version uint32) bool { return v.Oldest <= version && version <= v.Newest }
 
 // Choose is how a plugin answers a core that asks for requested: with the
-// highest version that it speaks, but no higher one. 0: there is none.
+// highest version that it speaks, but no higher one. 0: there is none. Whoever
+// asks for none in particular, with 0, gets the newest.
 func (v Versions) Choose(requested uint32) uint32 {
+	if requested == 0 {
+		return v.Newest
+	}
 	if chosen := min(requested, v.Newest); v.Has(chosen) {
 		return chosen
 	}
