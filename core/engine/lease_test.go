@@ -78,10 +78,11 @@ func TestMuteReceiversGiveWay(t *testing.T) {
 		d.send(name, name[0:1], 0)
 	}
 	d.forget()
-	d.wait(3000).got("recall ann 1000000", "recall bob 1000001", "deliver cid c gen3 try0", "deliver ann a gen1 try1")
-	d.wait(3000).got("recall cid 1000002", "deliver ann a gen1 try2", "deliver bob b gen2 try1")
-	d.settle("bob", Acked).got("deliver cid c gen3 try1")
-	d.wait(3000).got("deliver ann a gen1 try3", "deliver cid c gen3 try2") // nobody waits
+	d.wait(3000).got("recall ann 1000000", "deliver bob b gen2 try1", "deliver cid c gen3 try0")
+	d.wait(3000).got("recall bob 1000001", "deliver cid c gen3 try1", "deliver ann a gen1 try1")
+	d.wait(3000).got("recall cid 1000002", "deliver ann a gen1 try2", "deliver bob b gen2 try2")
+	d.settle("bob", Acked).got("deliver cid c gen3 try2")
+	d.wait(3000).got("deliver ann a gen1 try3", "deliver cid c gen3 try3") // nobody waits
 }
 
 func TestChannelThatHoldsAllAndSettlesNothingIsToldOn(t *testing.T) {

@@ -299,9 +299,10 @@ func (rt *route) fire(e *Engine) {
 	}
 }
 
-// recallLeases tells the channel that what it holds of a route is not its any more.
+// recallLeases tells the channel that what it holds of a route is not its any more:
+// the last first, else it would go on to the next with each.
 func (e *Engine) recallLeases(rt *route) {
-	for _, it := range rt.window[:rt.leased] {
+	for _, it := range slices.Backward(rt.window[:rt.leased]) {
 		e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
 	}
 }
