@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mpush/core/auth"
 	"mpush/core/config"
 	"mpush/core/link"
 	"mpush/core/supervisor"
@@ -26,6 +27,14 @@ var passedOn = []string{
 type plan struct {
 	spec    supervisor.Spec
 	request *pluginpb.ConfigureRequest // Rights are those that the channel is granted
+	bounds  bounds
+}
+
+// bounds are what the operator allows a third party's channel.
+type bounds struct {
+	targets, receivers        *config.Scope
+	inFlight                  int64
+	publishRate, publishBurst int64
 }
 
 // makePlans says how to run each channel that is switched on, in their order.
@@ -53,9 +62,38 @@ func makePlans(cfg *config.Config, options *Options) ([]plan, error) {
 			// The runtime of a Go plugin makes an effort before it is killed.
 			spec.Env = append(spec.Env, fmt.Sprintf("GOMEMLIMIT=%d", spec.MaxMemory/10*9))
 		}
-		plans = append(plans, plan{spec, configureRequest(cfg, channel, rights)})
+		plans = append(plans, plan{spec, configureRequest(cfg, channel, rights), boundsOf(channel)})
 	}
 	return plans, nil
+}
+
+func boundsOf(channel config.Channel) bounds {
+	return bounds{channel.Targets, channel.Receivers, channel.MaxInFlight, channel.PublishRate, channel.PublishBurst}
+}
+
+// forLink is what a channel's link enforces. Call with mu held.
+func (c *Core) forLink(p plan) link.Bounds {
+	if p.spec.Bundled {
+		return link.Bounds{}
+	}
+	return link.Bounds{
+		Guest: true, Targets: scopeOf(p.bounds.targets), Receivers: scopeOf(p.bounds.receivers),
+		InFlight: int(p.bounds.inFlight), Meter: c.meterOf(p),
+	}
+}
+
+func scopeOf(s *config.Scope) *auth.Scope {
+	if s == nil {
+		return nil
+	}
+	scope := &auth.Scope{}
+	for _, pattern := range s.Names {
+		scope.Names = append(scope.Names, auth.Pattern(pattern))
+	}
+	for _, pattern := range s.Groups {
+		scope.Groups = append(scope.Groups, auth.Pattern(pattern))
+	}
+	return scope
 }
 
 // configureRequest is a channel's section and nothing else, but for what its
@@ -196,7 +234,7 @@ func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.P
 	p := (*Core)(h).plan(channel)
 	h.mu.Lock()
 	l := link.New(link.Options{
-		Channel: channel, Rights: p.request.GetRights(), Relay: h.relay, Auth: h.auth,
+		Channel: channel, Rights: p.request.GetRights(), Bounds: (*Core)(h).forLink(p), Relay: h.relay, Auth: h.auth,
 		Switchboard: h.board, Guard: (*Core)(h).guardOf(channel, p.spec.Bundled), Conduct: h.conductOf(channel), Declared: declared,
 	})
 	h.links[channel] = l

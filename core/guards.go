@@ -14,6 +14,7 @@ type guards struct {
 	limits  guard.Limits
 	bundled *guard.Guard
 	others  map[string]*guard.Guard // by channel
+	meters  map[string]*guard.Meter // of third parties' channels, likewise
 }
 
 // guardLimits is the guards' share of the configuration, at the start and at a
@@ -43,6 +44,22 @@ func (c *Core) guardOf(channel string, bundled bool) *guard.Guard {
 		g.others[channel] = guard.New(g.limits, c.log.With("channel", channel), time.Now)
 	}
 	return g.others[channel]
+}
+
+// meterOf is what counts all that a third party's channel sends. Call with mu
+// held.
+func (c *Core) meterOf(p plan) *guard.Meter {
+	channel := p.spec.Channel
+	m := c.guards.meters[channel]
+	if m == nil {
+		if c.guards.meters == nil {
+			c.guards.meters = make(map[string]*guard.Meter)
+		}
+		m = guard.NewMeter("plugins."+channel+".limits.publishRate", time.Now)
+		c.guards.meters[channel] = m
+	}
+	m.Change(int(p.bounds.publishRate), int(p.bounds.publishBurst))
+	return m
 }
 
 // changeGuards replaces the limits of all.

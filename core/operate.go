@@ -3,12 +3,14 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"mpush/core/control"
 	"mpush/core/engine"
 	"mpush/core/relay"
+	"mpush/core/supervisor"
 )
 
 // operate does what goes on beside the traffic while the relay runs: it answers
@@ -41,14 +43,36 @@ func (c *Core) keeping() relay.Keeping {
 	return relay.Keeping{History: cfg.HistoryKeep, ForgetAfter: cfg.Limits.ForgetAfter}
 }
 
-// channels are the channels for the operator.
+// channels are the channels for the operator: those that run, and after them
+// those that are switched off.
 func (c *Core) channels() []control.Channel {
+	statuses, cfg := c.supervisor.Status(), c.inForce()
+	var groups []int
+	for _, s := range statuses {
+		if s.PID != 0 {
+			groups = append(groups, s.PID)
+		}
+	}
+	memory := supervisor.Memory(groups)
 	var channels []control.Channel
-	for _, s := range c.supervisor.Status() {
-		channels = append(channels, control.Channel{
-			Name: s.Channel, State: string(s.State), PID: s.PID, Restarts: s.Restarts, Endpoints: s.Endpoints,
-			Error: s.LastError, Unhealthy: s.Unhealthy, Misconduct: s.Misconduct,
-		})
+	for _, s := range statuses {
+		channel := control.Channel{
+			Name: s.Channel, Version: s.Version, State: string(s.State), Since: control.At(s.Since), PID: s.PID, Restarts: s.Restarts,
+			Endpoints: s.Endpoints, Error: s.LastError, Unhealthy: s.Unhealthy, Misconduct: s.Misconduct, Memory: memory[s.PID],
+		}
+		for _, known := range cfg.Channels {
+			if known.Name == s.Channel {
+				channel.Bundled, channel.Pinned = known.Bundled, known.Bundled || known.SHA256 != ""
+			}
+		}
+		channels = append(channels, channel)
+	}
+	for _, off := range cfg.Channels {
+		if !off.Enabled && !slices.ContainsFunc(channels, func(c control.Channel) bool { return c.Name == off.Name }) {
+			channels = append(channels, control.Channel{
+				Name: off.Name, Bundled: off.Bundled, Pinned: off.Bundled || off.SHA256 != "", State: control.Disabled,
+			})
+		}
 	}
 	return channels
 }

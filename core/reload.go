@@ -118,7 +118,7 @@ func (c *Core) compare(running map[string]plan, plans []plan) (*Changes, []plan)
 }
 
 func (p plan) equals(other plan) bool {
-	return reflect.DeepEqual(p.spec, other.spec) && proto.Equal(p.request, other.request)
+	return reflect.DeepEqual(p.spec, other.spec) && reflect.DeepEqual(p.bounds, other.bounds) && proto.Equal(p.request, other.request)
 }
 
 // rehearse describes and configures the channels that are to begin, in processes

@@ -79,6 +79,22 @@ type Channel struct {
 	// Reattach is the socket of a plugin that was started by hand, absolute; ""
 	// for none. Path is then not run.
 	Reattach string
+	// MaxInFlight is how many messages it may hold at once, of all its
+	// receivers; 0: any number.
+	MaxInFlight int64
+	// PublishRate is how many messages a second it may send for long, whoever
+	// has it do so, PublishBurst how many at once; a rate of 0: any number.
+	PublishRate, PublishBurst int64
+	// Targets are whom it may send to, Receivers whose messages it may carry;
+	// nil: the entry does not say.
+	Targets, Receivers *Scope
+}
+
+// Scope bounds names and groups. In its patterns "*" stands for any run of
+// characters; without one nobody is allowed.
+type Scope struct {
+	Names  []string
+	Groups []string
 }
 
 // The rights that an operator can grant to a plugin, beyond carrying messages.

@@ -22,6 +22,15 @@ func pluginKeys() []known {
 		{"plugins.*.rights", words},
 		{"plugins.*.limits", object},
 		{"plugins.*.limits.memory", count},
+		{"plugins.*.limits.inFlight", count},
+		{"plugins.*.limits.publishRate", count},
+		{"plugins.*.limits.publishBurst", count},
+		{"plugins.*.targets", object},
+		{"plugins.*.targets.names", words},
+		{"plugins.*.targets.groups", words},
+		{"plugins.*.receivers", object},
+		{"plugins.*.receivers.names", words},
+		{"plugins.*.receivers.groups", words},
 		{"plugins.*.mtls", flag},
 		{"plugins.*.reattach", text},
 		{"plugins.*.config", object},
@@ -59,7 +68,7 @@ func validPluginName(name string) bool {
 }
 
 func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) Channel {
-	channel := Channel{Name: name, Enabled: true, MTLS: true}
+	channel := Channel{Name: name, Enabled: true, MTLS: true, MaxInFlight: usualInFlight}
 	path := joinKey("plugins", name)
 	children := childrenOf("plugins.*")
 	for _, m := range entry.members {
@@ -83,6 +92,8 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 			channel.Section = v.(*node).encode()
 		}
 	})
+	channel.Targets = r.scope(entry.get("targets"), joinKey(path, "targets"))
+	channel.Receivers = r.scope(entry.get("receivers"), joinKey(path, "receivers"))
 	r.take(entry, path, "reattach", text, func(v any) {
 		if channel.Reattach = v.(string); channel.Reattach != "" && !filepath.IsAbs(channel.Reattach) {
 			channel.Reattach = filepath.Join(e.dir, channel.Reattach)
@@ -96,33 +107,6 @@ func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) C
 	r.environment(&channel, entry, path, e.env)
 	r.rights(&channel, entry, path)
 	return channel
-}
-
-// leastMemory is what a plugin's process needs to run at all, in bytes.
-const leastMemory = 32 << 20
-
-// pluginLimits reads what a plugin may take.
-func (r *report) pluginLimits(channel *Channel, limits *node, path string) {
-	if limits == nil {
-		return
-	}
-	if limits.kind != '{' {
-		r.fault(limits.at, path, "expected an object, found %s", limits.describe())
-		return
-	}
-	children := childrenOf("plugins.*.limits")
-	for _, m := range limits.members {
-		if !slices.Contains(children, m.name) {
-			r.fault(m.value.at, joinKey(path, m.name), "%s", UnknownKey(m.name, children))
-		}
-	}
-	r.take(limits, path, "memory", count, func(v any) {
-		channel.MaxMemory = v.(int64)
-		if channel.MaxMemory > 0 && channel.MaxMemory < leastMemory {
-			r.warn(limits.get("memory").at, joinKey(path, "memory"), "%d bytes are too few, raised to %d", channel.MaxMemory, leastMemory)
-			channel.MaxMemory = leastMemory
-		}
-	})
 }
 
 // executable reads what is run, and demands that it be pinned or expressly not.

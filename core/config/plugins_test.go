@@ -26,10 +26,10 @@ func TestPluginEntry(t *testing.T) {
 		{
 			Name: "telegram", Enabled: true, Section: []byte(`{"botToken":"12:ab","chat":-100123456789012345678,"enabled":true}`),
 			Path: filepath.Join(dir, "plugins/telegram"), Args: []string{"-v", "plugins"}, Env: []string{"HOME", "ABSENT"},
-			SHA256: strings.ToLower(sum), Rights: []string{RightMasterToken, RightAcceptWithoutToken},
+			SHA256: strings.ToLower(sum), Rights: []string{RightMasterToken, RightAcceptWithoutToken}, MaxInFlight: 4096,
 		},
-		{Name: "a", Enabled: true, Path: "/opt/a", Unpinned: true, MTLS: true},
-		{Name: "off", Path: filepath.Join(dir, "${env:ABSENT}"), Unpinned: true, MTLS: true, Env: []string{"ABSENT"}},
+		{Name: "a", Enabled: true, Path: "/opt/a", Unpinned: true, MTLS: true, MaxInFlight: 4096},
+		{Name: "off", Path: filepath.Join(dir, "${env:ABSENT}"), Unpinned: true, MTLS: true, Env: []string{"ABSENT"}, MaxInFlight: 4096},
 	}
 	for i, ch := range c.Channels[4:] {
 		if !reflect.DeepEqual(ch, want[i]) {
@@ -73,7 +73,7 @@ func TestPluginFaults(t *testing.T) {
 		`"a": {` + good + `, "sha256": "ab"}`:              `config.json:2:38: plugins.a.sha256: contradicts "unpinned": true: remove one of them`,
 		`"a": {"path": "p", "sha256": "ab"}`:               "config.json:2:20: plugins.a.sha256: expected 64 hex digits",
 		`"a": {` + good + `, "paht": "p"}`:                 `config.json:2:38: plugins.a.paht: unknown key (did you mean "path"?)`,
-		`"a": {` + good + `, "botName": "p"}`:              "config.json:2:38: plugins.a.botName: unknown key (known are args, config, enabled, env, limits, mtls, path, reattach, rights, sha256, unpinned); the plugin's own keys belong into config",
+		`"a": {` + good + `, "botName": "p"}`:              "config.json:2:38: plugins.a.botName: unknown key (known are args, config, enabled, env, limits, mtls, path, reattach, receivers, rights, sha256, targets, unpinned); the plugin's own keys belong into config",
 		`"a": {` + good + `, "rights": ["a"]}`:             "config.json:2:49: plugins.a.rights[0]: unknown right: expected one of master-token, accept-without-token, take-names",
 		`"a": {` + good + `, "rights": "a"}`:               "config.json:2:38: plugins.a.rights: expected an array of strings, found a string",
 		`"a": {` + good + `, "env": ["A=1"]}`:              "config.json:2:46: plugins.a.env[0]: expected the name of an environment variable, without a value",

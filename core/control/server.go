@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +38,7 @@ type Desk interface {
 type Server struct {
 	Store    Store
 	Desk     Desk
-	Channels func() []Channel
+	Channels func() []Channel // without what the engine knows of them
 	Log      *slog.Logger
 }
 
@@ -171,6 +172,13 @@ func (s *Server) status(r *http.Request) (any, error) {
 	survey := body.(engine.Surveyed)
 	status := Status{
 		Channels: s.Channels(), Receivers: survey.Receivers, Routes: survey.Routes, Queued: survey.Queued, Failing: []Failing{},
+	}
+	for _, share := range survey.Channels {
+		i := slices.IndexFunc(status.Channels, func(c Channel) bool { return c.Name == share.Channel })
+		if i >= 0 {
+			c := &status.Channels[i]
+			c.Queued, c.InFlight, c.MaxInFlight, c.Waiting = share.Queued, share.InFlight, share.Most, share.Waiting
+		}
 	}
 	for _, f := range survey.Failing {
 		status.Failing = append(status.Failing, Failing{Receiver: f.Receiver, Channel: f.Channel, Failures: f.Failures, Next: at(f.Next), Error: f.Error})

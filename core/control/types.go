@@ -25,6 +25,14 @@ func (m *MID) UnmarshalText(text []byte) error {
 // Time is a moment, RFC 3339 in JSON; the zero value is "".
 type Time struct{ time.Time }
 
+// At is a moment.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return Time{t.UTC()}
+}
+
 // at reads Unix milliseconds, 0 for never.
 func at(ms int64) Time {
 	if ms == 0 {
@@ -62,8 +70,14 @@ type Status struct {
 
 // Channel is one channel's process.
 type Channel struct {
-	Name      string   `json:"name"`
+	Name    string `json:"name"`
+	Bundled bool   `json:"bundled,omitempty"`
+	// Pinned: its executable is the one that the configuration names by its
+	// SHA-256, or the relay's own.
+	Pinned    bool     `json:"pinned"`
+	Version   string   `json:"version,omitempty"` // as the plugin says
 	State     string   `json:"state"`
+	Since     Time     `json:"since"` // when State was entered
 	PID       int      `json:"pid,omitempty"`
 	Restarts  int      `json:"restarts"`
 	Endpoints []string `json:"endpoints,omitempty"`
@@ -72,7 +86,21 @@ type Channel struct {
 	// wrong.
 	Unhealthy  string `json:"unhealthy,omitempty"`
 	Misconduct string `json:"misconduct,omitempty"`
+	// Memory is what its process group has resident, in bytes; 0: not known.
+	Memory int64 `json:"memory,omitempty"`
+	// Queued are the open messages of the receivers that have a route on it, be
+	// it that another channel has them; InFlight are those that it holds.
+	// MaxInFlight is how many it may hold, 0 for any number, and Waiting how many
+	// receivers wait until it holds less.
+	Queued      int64 `json:"queued"`
+	InFlight    int   `json:"inFlight"`
+	MaxInFlight int   `json:"maxInFlight,omitempty"`
+	Waiting     int   `json:"waiting,omitempty"`
 }
+
+// Disabled is the state of a channel that is switched off. It has no process;
+// what is queued for it stays.
+const Disabled = "disabled"
 
 // Failing is a receiver that cannot be reached on a channel. Its next attempt is
 // the only thing that it costs.

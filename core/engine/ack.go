@@ -32,13 +32,15 @@ func (e *Engine) outcome(ev *Outcome) {
 			origin, voucher = nil, 0 // the receiver's word, or that of an earlier one
 		}
 		rt.failures = 0
+		e.settledOne(rt)
 		e.ack(r, ev.MID, origin, voucher)
 		return
 	}
-	if !rt.up || rt.link != ev.Link || rt.generation != ev.Generation || rt.head == nil || rt.paused || rt.head.MID != ev.MID {
+	if !rt.up || rt.link != ev.Link || rt.generation != ev.Generation || rt.head == nil || rt.leased == 0 || rt.head.MID != ev.MID {
 		e.stats.StaleOutcomes++
 		return
 	}
+	e.settledOne(rt)
 	it := rt.head
 	switch ev.Kind {
 	case HandedOff:
@@ -151,7 +153,7 @@ func (e *Engine) confirmHandoff(it *item, channel string) {
 	// What has arrived was handed off, whatever became of the attempt: it is not
 	// sent again.
 	if rt := it.receiver.route(channel); rt != nil && rt.head == it && it.State == record.Open {
-		if !rt.paused {
+		if rt.leased > 0 {
 			e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
 		}
 		rt.failures = 0

@@ -16,7 +16,7 @@ func (e *Engine) attach(ev *Attach) {
 		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
 		return
 	}
-	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, false)
+	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, terms{ownOnly: ev.OwnOnly})
 	switch p := (&pendingAttach{c, ev.Link, ev.Request, ev.Epoch}); {
 	case ev.Epoch < e.epoch:
 		e.refuse(ev.Link, ev.Request, Unavailable, tokenChanged)
@@ -70,6 +70,9 @@ func (e *Engine) enter(ev *Enter) {
 	if r := e.receivers[ev.Name]; r != nil && r.configured() {
 		e.refuse(ev.Link, ev.Request, NameInUse, inUse(ev.Name))
 		return
+	} else if l := e.links[ev.Link]; l != nil && r != nil && ev.OwnOnly && r.foreignTo(l.channel) {
+		e.answer(ev.Link, ev.Request, notFree(ev.Name))
+		return
 	}
 	e.answer(ev.Link, ev.Request, Attached{Name: ev.Name, Group: ev.Group, Epoch: ev.Epoch})
 }
@@ -107,7 +110,7 @@ func (e *Engine) register(ev *Register) {
 		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
 		return
 	}
-	c, refusal := e.plan(l.channel, record.Registered, ev.Route, false)
+	c, refusal := e.plan(l.channel, record.Registered, ev.Route, terms{})
 	switch {
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)

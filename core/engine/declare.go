@@ -30,7 +30,7 @@ func (e *Engine) declare(ev *Declare) {
 			return
 		}
 		named[spec.Receiver] = true
-		c, refusal := e.plan(l.channel, record.Declared, spec, ev.TakeNames)
+		c, refusal := e.plan(l.channel, record.Declared, spec, terms{takeNames: ev.TakeNames, ownOnly: ev.OwnOnly})
 		if refusal != nil {
 			e.refuse(ev.Link, ev.Request, refusal.Code, fmt.Sprintf("receiver %q: %s", spec.Receiver, refusal.Message))
 			return

@@ -115,6 +115,17 @@ type Surveyed struct {
 	Routes    int   // that are up
 	Queued    int64 // open items, some of which may have ended while nobody looked
 	Failing   []Failing
+	Channels  []Share // by name; those that nobody has a route on are left out
+}
+
+// Share is what one channel has to do with it.
+type Share struct {
+	Channel  string
+	Routes   int   // live or not, but for those that are retired for good
+	Queued   int64 // open items of their receivers, be it that another channel has them
+	InFlight int   // messages that the channel holds
+	Most     int   // that it may hold; 0: any number
+	Waiting  int   // routes that wait until it holds less
 }
 
 // Failing is a route whose attempts fail. It is probed with growing pauses, and
@@ -160,6 +171,8 @@ const (
 	ForeignRoute
 	// Overrun: more changes of one receiver were asked for than can wait.
 	Overrun
+	// Hoarding: it holds all that it may and settles none, while others wait.
+	Hoarding
 )
 
 // Misdeed tells that a link has done what no honest one does. Nothing was

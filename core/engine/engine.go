@@ -48,6 +48,7 @@ type Engine struct {
 
 	effects  []Effect
 	touched  []*route // to be pumped at the end of the step
+	freed    []*link  // whose waiting routes are to be served then
 	finished []*wait  // to be answered at the end of the step
 }
 
@@ -75,6 +76,14 @@ type link struct {
 	waits     int      // senders that wait
 	waitBytes int64    // of their messages
 	routes    []*route // up over this link; each knows its place
+	quota     quota
+}
+
+func newLink(ev *LinkUp) *link {
+	l := &link{id: ev.Link, channel: ev.Channel}
+	l.quota.most, l.quota.link = ev.InFlight, ev.Link
+	l.quota.hoard.owner = &l.quota
+	return l
 }
 
 // pending is what goes on when a write has ended.
@@ -152,7 +161,7 @@ func (e *Engine) dispatch(event Event) {
 	case *Declare:
 		e.declare(ev)
 	case *LinkUp:
-		e.links[ev.Link] = &link{id: ev.Link, channel: ev.Channel}
+		e.links[ev.Link] = newLink(ev)
 	case *LinkReady:
 		e.linkReady(ev)
 	case *LinkDown:
@@ -217,12 +226,20 @@ func (e *Engine) begin(now int64) {
 // senders whose waits are over: in this order, so that an answer tells what was
 // just sent.
 func (e *Engine) finish() []Effect {
-	for i := 0; i < len(e.touched); i++ {
-		e.touched[i].touched = false
-		e.pump(e.touched[i])
+	for i, j := 0, 0; i < len(e.touched) || j < len(e.freed); {
+		if i < len(e.touched) {
+			e.touched[i].touched = false
+			e.pump(e.touched[i])
+			i++
+		} else {
+			e.giveTurns(e.freed[j])
+			j++
+		}
 	}
 	clear(e.touched)
 	e.touched = e.touched[:0]
+	clear(e.freed)
+	e.freed = e.freed[:0]
 	for _, w := range e.finished {
 		w.letGo()
 		e.answer(w.link, w.request, Published{MID: w.mid, Statuses: w.statuses})

@@ -20,8 +20,9 @@ type Event interface{ event() }
 
 // LinkUp: a channel's stream was opened.
 type LinkUp struct {
-	Link    LinkID
-	Channel string
+	Link     LinkID
+	Channel  string
+	InFlight int // messages that it may hold at once; 0: any number
 }
 
 // LinkReady: the channel has started; its durable routes go live.
@@ -126,6 +127,8 @@ type Attach struct {
 	Group   string
 	Policy  record.Policy
 	Address []byte
+	// OwnOnly refuses a name that another channel serves and this one does not.
+	OwnOnly bool
 	// Epoch is that of the token by which the caller was authenticated.
 	Epoch uint64
 }
@@ -137,7 +140,8 @@ type Enter struct {
 	Request RequestID
 	Name    string
 	Group   string
-	Epoch   uint64 // as of Attach
+	OwnOnly bool   // as of Attach
+	Epoch   uint64 // likewise
 }
 
 // Detach ends an attachment.
@@ -163,6 +167,7 @@ type Declare struct {
 	// TakeNames lets a declared receiver take its name, and its queue, from a
 	// client that attached under it.
 	TakeNames bool
+	OwnOnly   bool // as of Attach
 }
 
 // Register stores one durable route on a client's behalf.

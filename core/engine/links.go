@@ -38,6 +38,7 @@ func (e *Engine) linkDown(ev *LinkDown) {
 		return
 	}
 	delete(e.links, ev.Link)
+	e.timers.clear(&l.quota.hoard)
 	for _, rt := range l.routes {
 		e.lowerRoute(rt)
 		if rt.kind == record.Attached {

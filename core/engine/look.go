@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"maps"
+	"slices"
+
 	"mpush/core/message"
 	"mpush/core/record"
 )
@@ -100,10 +103,20 @@ func (e *Engine) refresh(rec *record.Item) {
 const mostFailing = 1000
 
 func (e *Engine) survey(ev *Survey) {
-	s := Surveyed{Receivers: len(e.receivers)}
+	s, shares := Surveyed{Receivers: len(e.receivers)}, make(map[string]*Share)
 	for _, r := range e.sorted() {
 		s.Queued += r.queued
 		for _, rt := range r.routes {
+			if rt.kind != record.Retired || rt.suspended != 0 {
+				share := shares[rt.channel]
+				if share == nil {
+					share = &Share{Channel: rt.channel}
+					shares[rt.channel] = share
+				}
+				share.Routes++
+				share.Queued += r.queued
+				share.InFlight += rt.leased
+			}
 			if !rt.up {
 				continue
 			}
@@ -118,6 +131,12 @@ func (e *Engine) survey(ev *Survey) {
 				})
 			}
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(shares)) {
+		if l := e.linkOf(name); l != nil {
+			shares[name].Most, shares[name].Waiting = l.quota.most, l.quota.waiting.Len()
+		}
+		s.Channels = append(s.Channels, *shares[name])
 	}
 	e.answer(ev.Link, ev.Request, s)
 }

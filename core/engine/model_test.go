@@ -20,7 +20,8 @@ import (
 //
 //   - nothing is delivered that is not on disk, and nothing to whom it was not sent
 //   - a route's first deliveries come in the order of acceptance, leases never
-//     exceed the prefetch, and only the head is sent again
+//     exceed the prefetch, nor all of a channel's what it may hold, and only the
+//     head is sent again
 //   - what the engine took as acked is not delivered again, unless a crash
 //     forgot the ack
 //   - each publish gets one answer, and it tells the truth
@@ -47,6 +48,7 @@ type world struct {
 	lastLink  engine.LinkID
 	lastReq   uint64
 	prefetch  int
+	inFlight  int // 0: any number
 	ttl       int64
 	lastMID   message.MID
 	published map[engine.RequestID]*pub
@@ -91,6 +93,7 @@ func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, mem: store.NewMemory(), now: 1_000_000, links: map[string]*simLink{},
 		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"),
+		inFlight: rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "in flight"),
 		ttl:      rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
 		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{},
@@ -116,7 +119,7 @@ func (w *world) linkUp(channel string) {
 	w.lastLink++
 	l := &simLink{id: w.lastLink, routes: map[string]*simRoute{}, first: map[string]int{}, names: map[engine.RequestID]string{}}
 	w.links[channel] = l
-	w.step(&engine.LinkUp{Link: l.id, Channel: channel})
+	w.step(&engine.LinkUp{Link: l.id, Channel: channel, InFlight: w.inFlight})
 	l.ready = true
 	w.step(&engine.LinkReady{Link: l.id})
 }
@@ -224,6 +227,14 @@ func (w *world) delivered(d *engine.Deliver) {
 		w.t.Fatalf("%d leases for %s, the prefetch is %d", len(rt.leases), d.Receiver, limit)
 	}
 	w.markHead(d.Receiver, rt)
+	held := 0
+	for _, other := range l.routes {
+		held += len(other.leases)
+	}
+	// What a declaration retires is not told: each stream has one, at its start.
+	if channel != hooking && w.inFlight > 0 && held > w.inFlight {
+		w.t.Fatalf("%s holds %d messages, it may hold %d", channel, held, w.inFlight)
+	}
 }
 
 func (w *world) answered(a *engine.Answer) {

@@ -72,6 +72,21 @@ func (r *receiver) holder() *route {
 	return nil
 }
 
+// foreignTo tells whether other channels serve the receiver, and this one does not.
+// A channel that is switched off serves it still.
+func (r *receiver) foreignTo(channel string) bool {
+	others := false
+	for _, rt := range r.routes {
+		if rt.kind != record.Retired || rt.suspended != 0 {
+			if rt.channel == channel {
+				return false
+			}
+			others = true
+		}
+	}
+	return others
+}
+
 // configured tells whether the operator has named the receiver.
 func (r *receiver) configured() bool {
 	return slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind == record.Declared })

@@ -85,8 +85,19 @@ func (e *Engine) committed(names []string) {
 	}
 }
 
+// terms are what a claim may do to other channels' routes.
+type terms struct {
+	takeNames bool // as of Declare
+	ownOnly   bool // as of Attach
+}
+
+// notFree refuses a name that another channel serves.
+func notFree(name string) *Refusal {
+	return &Refusal{NameInUse, inUse(name) + ` by another channel: to be served here, too, it must be among "receivers" in this plugin's entry`}
+}
+
 // plan checks a claim and says what it would change. Nothing is changed yet.
-func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, takeNames bool) (*change, *Refusal) {
+func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, on terms) (*change, *Refusal) {
 	if !message.ValidName(spec.Receiver) || spec.Group != "" && !message.ValidName(spec.Group) {
 		return nil, &Refusal{Invalid, fmt.Sprintf("name and group must have 1 to %d bytes and no control characters", message.MaxNameBytes)}
 	}
@@ -113,11 +124,14 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, tak
 	if r != nil {
 		if holder := r.holder(); spec.Policy.Exclusive && holder != nil && holder.channel != channel {
 			// What the operator configures may come before what a client attached.
-			if !takeNames || holder.kind == record.Declared {
+			if !on.takeNames || holder.kind == record.Declared {
 				return nil, &Refusal{NameInUse, inUse(spec.Receiver)}
 			}
 			c.displaced = holder.channel
 			c.ops = append(c.ops, &record.DropRoute{Receiver: spec.Receiver, Channel: holder.channel})
+		}
+		if on.ownOnly && r.foreignTo(channel) {
+			return nil, notFree(spec.Receiver)
 		}
 		rt = r.route(channel)
 		if !spec.Policy.Exclusive && len(r.routes) > 0 {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"container/list"
 	"slices"
 
 	"mpush/core/message"
@@ -31,11 +32,13 @@ type route struct {
 	next   record.Seq // while up: the first seq that was not looked at yet
 	load   uint64     // token of the Load under way, 0 for none
 
-	leased   int
-	head     *item // the item that attempt and timer speak of
-	attempt  int   // deliveries of head on this route
-	failures int   // failed attempts since the last success: the backoff
-	paused   bool  // between a failed attempt and the next
+	leased   int           // set by setLeased alone
+	waits    *list.Element // in its link's line for a lease, or nil
+	turn     bool          // it was at the head of that line
+	head     *item         // the item that attempt and timer speak of
+	attempt  int           // deliveries of head on this route
+	failures int           // failed attempts since the last success: the backoff
+	paused   bool          // between a failed attempt and the next
 	timer    timer
 	touched  bool
 }
@@ -103,6 +106,9 @@ func (e *Engine) touch(rt *route) {
 // raiseRoute brings a route up over a link under a new generation. A route that
 // was up keeps its window; its leases were void with the old generation.
 func (e *Engine) raiseRoute(rt *route, l *link) {
+	if rt.up && rt.kind != record.Attached && e.isBounded(rt) { // else an eviction follows
+		e.recallLeases(rt)
+	}
 	e.voidLeases(rt)
 	if rt.up {
 		e.unlist(rt)
@@ -123,8 +129,8 @@ func (e *Engine) lowerRoute(rt *route) {
 	if !rt.up {
 		return
 	}
-	e.unlist(rt)
 	e.voidLeases(rt)
+	e.unlist(rt)
 	rt.cursor = rt.position()
 	rt.up = false
 	rt.load = 0
@@ -148,7 +154,9 @@ func (e *Engine) voidLeases(rt *route) {
 	if rt.head != nil {
 		e.write(nil, &record.Settle{Item: rt.head.Item})
 	}
-	rt.head, rt.attempt, rt.leased, rt.paused = nil, 0, 0, false
+	e.stopWaiting(rt)
+	e.setLeased(rt, 0)
+	rt.head, rt.attempt, rt.paused = nil, 0, false
 	e.timers.clear(&rt.timer)
 }
 
@@ -165,7 +173,7 @@ func (e *Engine) dropAt(rt *route, i int) {
 	rt.window = slices.Delete(rt.window, i, i+1)
 	rt.bytes -= it.message.Size()
 	if i < rt.leased {
-		rt.leased--
+		e.setLeased(rt, rt.leased-1)
 	}
 	if it == rt.head {
 		rt.head, rt.attempt, rt.paused = nil, 0, false
@@ -187,8 +195,16 @@ func (e *Engine) pump(rt *route) {
 			e.expire(it)
 			continue
 		}
-		rt.leased++
-		e.deliver(rt, it, 0)
+		if !e.mayLease(rt) {
+			break
+		}
+		e.setLeased(rt, rt.leased+1)
+		if it == rt.head { // it was given back
+			e.deliver(rt, it, rt.attempt)
+			e.attempted(rt)
+		} else {
+			e.deliver(rt, it, 0)
+		}
 	}
 	if !rt.paused && rt.leased > 0 && rt.head == nil {
 		rt.head = rt.window[0]
@@ -249,7 +265,8 @@ func (e *Engine) fail(rt *route, after int64, text string) {
 	if rt.policy.RetryMax > 0 {
 		pause += int64(e.jitter.Float64() * 0.2 * float64(pause))
 	}
-	rt.leased, rt.paused = 0, true
+	e.setLeased(rt, 0)
+	rt.paused = true
 	e.write(nil, &record.Settle{Item: rt.head.Item})
 	pause = max(pause, min(after, maxRetryAfter))
 	if expires := rt.head.message.ExpiresAt; expires != 0 {
@@ -268,17 +285,24 @@ func (rt *route) fire(e *Engine) {
 		e.expire(rt.head)
 	case rt.paused:
 		rt.paused = false
-		rt.leased = 1
-		e.deliver(rt, rt.head, rt.attempt)
-		e.attempted(rt)
 		e.touch(rt)
 	case rt.policy.Resend <= 0:
-		for _, it := range rt.window[:rt.leased] {
-			e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
-		}
+		e.recallLeases(rt)
 		e.fail(rt, 0, "the channel gave no outcome")
+	case e.othersWait(rt):
+		e.recallLeases(rt)
+		e.setLeased(rt, 0)
+		e.touch(rt) // it waits at the end of the line
 	default:
 		e.deliver(rt, rt.head, rt.attempt)
 		e.attempted(rt)
+	}
+}
+
+// recallLeases tells the channel that what it holds of a route is not its any more:
+// the last first, else it would go on to the next with each.
+func (e *Engine) recallLeases(rt *route) {
+	for _, it := range slices.Backward(rt.window[:rt.leased]) {
+		e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
 	}
 }

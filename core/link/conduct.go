@@ -29,6 +29,16 @@ const (
 	OverLimit
 	// Flooding: it asks faster than the relay serves, and is slowed down.
 	Flooding
+	// ForeignTarget: it, or who it let in, sent to whom its entry does not name.
+	ForeignTarget
+	// ForeignName: it, or who it let in, asked for a name or a group that its
+	// entry does not give it.
+	ForeignName
+	// TooFast: it sends more than its entry allows.
+	TooFast
+	// Hoarding: it holds all the messages that it may, has settled none of them
+	// for a while, and others wait.
+	Hoarding
 	// TakenName: it asked for a name that another channel holds. Its clients may
 	// have wanted that: it is logged, and no blemish.
 	TakenName
@@ -45,6 +55,10 @@ func (v Vice) String() string {
 		Unanswered:      "did not answer a command",
 		OverLimit:       "wanted to keep or announce more than it may",
 		Flooding:        "asks faster than it can be served and is slowed down",
+		ForeignTarget:   "sent to whom it may not (targets)",
+		ForeignName:     "asked for a name or a group that it may not have (receivers)",
+		TooFast:         "sends more than it may (limits.publishRate)",
+		Hoarding:        "holds all the messages that it may (limits.inFlight) and settles none",
 		TakenName:       "asked for a name that another channel holds",
 	}[v]
 }
@@ -55,6 +69,8 @@ func viceOf(kind engine.MisdeedKind) Vice {
 		return AckedUngiven
 	case engine.ForeignRoute:
 		return ForeignReceiver
+	case engine.Hoarding:
+		return Hoarding
 	default:
 		return Flooding
 	}

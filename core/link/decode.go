@@ -136,7 +136,13 @@ func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
 		from = session.Name
 	}
 	if problem == nil {
+		problem = l.maySend(message.SendType(p.SendType), p.Target)
+	}
+	if problem == nil {
 		problem = l.mayPublish(p.Credentials, from)
+	}
+	if problem == nil {
+		problem = l.withinRate()
 	}
 	if problem == nil {
 		problem = checkExtra(p.Extra)
@@ -196,22 +202,32 @@ func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) engine.Event {
 	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name and group must have 1 to 256 bytes and no control characters")
 	}
+	if problem == nil {
+		problem = l.mayHave(a.Name, a.Group)
+	}
 	if problem != nil {
 		l.answer(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
 		return nil
 	}
-	return &engine.Enter{Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group, Epoch: epoch}
+	return &engine.Enter{
+		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
+		OwnOnly: !l.vouched(a.Credentials), Epoch: epoch,
+	}
 }
 
 func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
 	epoch := l.Auth.Epoch() // before the token is looked at
-	if problem := l.enter(a.Credentials); problem != nil {
+	problem := l.enter(a.Credentials)
+	if problem == nil {
+		problem = l.mayHave(a.Name, a.Group)
+	}
+	if problem != nil {
 		l.answer(sessionResult(&pluginpb.SessionResult{RequestId: id, Error: problem}))
 		return nil
 	}
 	return &engine.Attach{
 		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
-		Policy: decodePolicy(a.Policy), Address: a.Address, Epoch: epoch,
+		Policy: decodePolicy(a.Policy), Address: a.Address, OwnOnly: !l.vouched(a.Credentials), Epoch: epoch,
 	}
 }
 
@@ -254,6 +270,10 @@ func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN, "a route is registered while answering a command of its receiver"))
 		return nil
 	}
+	if problem := l.mayHave(r.Receiver, r.Group); problem != nil {
+		l.done(id, problem)
+		return nil
+	}
 	return &engine.Register{Link: l.id, Request: request(id, plainRequest), Route: engine.RouteSpec{
 		Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
 	}}
@@ -268,8 +288,16 @@ func (l *Link) declareRoutes(id uint64, d *pluginpb.Declare) engine.Event {
 		return nil
 	}
 	l.declared = true
-	event := &engine.Declare{Link: l.id, Request: request(id, declareRequest), TakeNames: l.has(pluginpb.Right_RIGHT_TAKE_NAMES)}
+	takeNames := l.has(pluginpb.Right_RIGHT_TAKE_NAMES)
+	event := &engine.Declare{
+		Link: l.id, Request: request(id, declareRequest), TakeNames: takeNames, OwnOnly: !takeNames && !l.vouched(nil),
+	}
 	for _, r := range d.Routes {
+		if problem := l.mayHave(r.Receiver, r.Group); problem != nil {
+			l.refuseRoutes(problem.Message)
+			l.done(id, problem)
+			return nil
+		}
 		event.Routes = append(event.Routes, engine.RouteSpec{
 			Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
 		})

@@ -76,10 +76,7 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 		return sessionResult(result)
 	case *engine.Refusal:
 		if a.Request.Kind == declareRequest {
-			select {
-			case l.refused <- body.Message:
-			default:
-			}
+			l.refuseRoutes(body.Message)
 		} else if body.Code == engine.NameInUse {
 			l.Conduct.note(TakenName)
 		}
@@ -89,6 +86,15 @@ func (l *Link) encodeAnswer(a *engine.Answer) *pluginpb.CoreEnvelope {
 			l.Declared()
 		}
 		return doneEnvelope(id, nil)
+	}
+}
+
+// refuseRoutes ends the stream, with why the plugin's configured routes can not be
+// had.
+func (l *Link) refuseRoutes(why string) {
+	select {
+	case l.refused <- why:
+	default:
 	}
 }
 

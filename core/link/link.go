@@ -31,6 +31,7 @@ const refusalGrace = time.Second
 type Options struct {
 	Channel     string
 	Rights      []pluginpb.Right // as granted
+	Bounds      Bounds
 	Relay       *relay.Relay
 	Auth        *auth.Authority
 	Switchboard *Switchboard
@@ -95,7 +96,7 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
-	if l.id, err = l.Relay.Open(ctx, l.Channel, l); err != nil {
+	if l.id, err = l.Relay.Open(ctx, l.Channel, l.Bounds.InFlight, l); err != nil {
 		return err
 	}
 	l.open.Store(uint64(l.id))

@@ -22,7 +22,7 @@ type Desk struct {
 func (r *Relay) Desk(ctx context.Context) (*Desk, error) {
 	d := &Desk{relay: r, waiting: make(map[uint64]chan engine.AnswerBody)}
 	var err error
-	d.link, err = r.Open(ctx, "", d)
+	d.link, err = r.Open(ctx, "", 0, d)
 	if err != nil {
 		return nil, err
 	}

@@ -204,7 +204,7 @@ func oneLife(t *testing.T, l *ledger, path string, random *rand.Rand, last bool)
 	go func() { ended <- relay.Run(ctx) }()
 
 	c := &channel{ledger: l, random: rand.New(rand.NewPCG(random.Uint64(), 2)), calm: last, events: make(chan []engine.Event, 10_000)}
-	if c.link, err = relay.Open(ctx, "sock", c); err != nil {
+	if c.link, err = relay.Open(ctx, "sock", 0, c); err != nil {
 		t.Fatal(err)
 	}
 	var working sync.WaitGroup

@@ -71,14 +71,15 @@ func New(e *engine.Engine, s store.Store, now func() time.Time, log *slog.Logger
 	return r
 }
 
-// Open makes a link for a channel's stream and tells the engine. Close it.
-func (r *Relay) Open(ctx context.Context, channel string, sink Sink) (engine.LinkID, error) {
+// Open makes a link for a channel's stream and tells the engine. inFlight is how
+// many messages the channel may hold at once, 0 for any number. Close it.
+func (r *Relay) Open(ctx context.Context, channel string, inFlight int, sink Sink) (engine.LinkID, error) {
 	r.mu.Lock()
 	r.lastLink++
 	id := r.lastLink
 	r.sinks[id] = &outlet{sink: sink}
 	r.mu.Unlock()
-	err := r.Submit(ctx, &engine.LinkUp{Link: id, Channel: channel})
+	err := r.Submit(ctx, &engine.LinkUp{Link: id, Channel: channel, InFlight: inFlight})
 	if err != nil {
 		r.mu.Lock()
 		delete(r.sinks, id)

@@ -97,7 +97,7 @@ func newBed(t *testing.T) *bed {
 	go func() { ended <- b.relay.Run(ctx) }()
 	b.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { b.stop() })
-	if b.link, err = b.relay.Open(t.Context(), "sock", b.sink); err != nil {
+	if b.link, err = b.relay.Open(t.Context(), "sock", 0, b.sink); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -307,7 +307,7 @@ func TestClosedLinkGetsNothingAndItsRoutesGoDown(t *testing.T) {
 		b.attach("ann")
 		b.relay.Close(b.link)
 		other := &collector{}
-		link, err := b.relay.Open(t.Context(), "in", other)
+		link, err := b.relay.Open(t.Context(), "in", 0, other)
 		if err != nil {
 			t.Fatal(err)
 		}

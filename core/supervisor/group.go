@@ -19,6 +19,16 @@ type usage struct {
 	resident  int64 // bytes; what several processes share counts for each
 }
 
+// Memory tells what plugins with all processes of their groups have resident, in
+// bytes, by their PIDs. On systems other than Linux it does not know.
+func Memory(pids []int) map[int]int64 {
+	memory := make(map[int]int64)
+	for pid, u := range groupUsages(pids...) {
+		memory[pid] = u.resident
+	}
+	return memory
+}
+
 // watchGroup looks at what the plugin and what it has started take, until ctx
 // ends. Over Spec.MaxMemory the plugin's life ends.
 func (l *life) watchGroup(ctx context.Context) {
@@ -31,10 +41,11 @@ func (l *life) watchGroup(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		u, ok := groupUsage(l.inst.pid())
-		if !ok {
+		usages := groupUsages(l.inst.pid())
+		if usages == nil {
 			return
 		}
+		u := usages[l.inst.pid()]
 		if most := l.spec.MaxMemory; most > 0 && u.resident > most {
 			what := fmt.Sprintf("uses more memory than limits.memory allows: %d MiB of %d MiB", u.resident>>20, most>>20)
 			l.accuse(what)

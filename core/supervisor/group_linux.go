@@ -3,23 +3,23 @@ package supervisor
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 )
 
-// groupUsage adds up what the processes of a group take; false if that can not
-// be found out.
-func groupUsage(group int) (usage, bool) {
+// groupUsages adds up what the processes of each of some groups take; nil if that
+// can not be found out.
+func groupUsages(groups ...int) map[int]usage {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return usage{}, false
+		return nil
 	}
 	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
-		return usage{}, false
+		return nil
 	}
-	var u usage
-	page, want := int64(os.Getpagesize()), []byte(strconv.Itoa(group))
+	usages, page := make(map[int]usage, len(groups)), int64(os.Getpagesize())
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
@@ -31,12 +31,18 @@ func groupUsage(group int) (usage, bool) {
 		// pid (name) state ppid pgrp …, rss as the 24th field, in pages; the
 		// name may hold anything.
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 22 || !bytes.Equal(fields[2], want) || fields[0][0] == 'Z' || fields[0][0] == 'X' {
-			continue // not of the group, or dead and not waited for
+		if len(fields) < 22 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
+			continue // dead, and not waited for
+		}
+		group, err := strconv.Atoi(string(fields[2]))
+		if err != nil || !slices.Contains(groups, group) {
+			continue
 		}
 		pages, _ := strconv.ParseInt(string(fields[21]), 10, 64)
+		u := usages[group]
 		u.processes++
 		u.resident += pages * page
+		usages[group] = u
 	}
-	return u, true
+	return usages
 }

@@ -34,12 +34,12 @@ func TestPluginOfManyProcessesIsNamed(t *testing.T) {
 	b.start(spec(t, "alpha", brood))
 	b.log.await(t, "WARN channel misbehaves", "channel=alpha", "has started many processes", "count=41")
 	pid := b.only().PID
-	if u, ok := groupUsage(pid); !ok || u.processes != 41 || u.resident < 1<<20 {
+	if u := groupUsages(pid)[pid]; u.processes != 41 || u.resident < 1<<20 || Memory([]int{pid})[pid] < 1<<20 {
 		t.Errorf("it takes %+v", u)
 	}
 	b.stop(patience)
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // nobody tells of their end
-		u, _ := groupUsage(pid)
+		u := groupUsages(pid)[pid]
 		if u.processes == 0 {
 			break
 		}
