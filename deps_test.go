@@ -88,6 +88,9 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/SherClockHolmes/webpush-go": {"mpush/plugins/webpush"},
 		"github.com/bufbuild/protocompile/...":  {"mpush/sdk/pluginpb/protogen"},
+		"github.com/emersion/go-message/...":    {"mpush/examples/smtp"},
+		"github.com/emersion/go-sasl":           {"mpush/examples/smtp"},
+		"github.com/emersion/go-smtp":           {"mpush/examples/smtp"},
 		"github.com/fsnotify/fsnotify":          {"mpush/core/config"},
 		"github.com/go-viper/mapstructure/...":  {"mpush/sdk"},
 		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
@@ -99,7 +102,9 @@ func owners() map[string][]string {
 		"github.com/spf13/cobra":                {"mpush/cmd/mpush"},
 		"github.com/tailscale/hujson":           {"mpush/core/config"},
 		"github.com/tidwall/gjson":              {"mpush/sdk/packet"},
+		"github.com/wneessen/go-mail/...":       {"mpush/examples/smtp"},
 		"go.uber.org/goleak":                    {"mpush/test/..."},
+		"golang.org/x/net/...":                  {"mpush/examples/smtp"},
 		"modernc.org/sqlite/...":                {"mpush/core/store"},
 		"pgregory.net/rapid":                    {"mpush/core/store/storetest"},
 	}
