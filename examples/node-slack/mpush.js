@@ -27,6 +27,7 @@ import { check, withDefaults } from './schema.js'
 
 const COOKIE_KEY = 'MPUSH_PLUGIN'
 const COOKIE_VALUE = 'b1d97e3c5f0a4826ae7346d80c2f95be'
+const DEBUG = 'MPUSH_PLUGIN_DEBUG' // run by hand: the socket at which to wait for a core that has "reattach"
 const PROTOCOL = 1
 const MAX_ENVELOPES = 256 // in a frame that is sent
 const MAX_ERROR_CHARS = 500
@@ -55,7 +56,8 @@ export function log (level, msg, fields = {}) {
 
 // serve makes the process a channel. main calls it and does nothing else.
 export function serve (channel) {
-  if (process.env[COOKIE_KEY] !== COOKIE_VALUE) {
+  const byHand = process.env[COOKIE_KEY] !== COOKIE_VALUE
+  if (byHand && !process.env[DEBUG]) {
     process.stderr.write('this is an mpush channel plugin; it is not run by hand: name it in the "plugins" section of mpush\'s config.json\n')
     process.exit(1)
   }
@@ -64,12 +66,13 @@ export function serve (channel) {
     process.stderr.write(`the core speaks the protocol versions ${versions}, this plugin ${PROTOCOL}\n`)
     process.exit(1)
   }
-  globalThis.console = new Console(process.stderr, process.stderr)
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // the core is gone: stdin says so
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {}) // the core says when to stop
-
   const life = new Life(channel)
-  process.stdin.on('end', () => life.over()).on('error', () => life.over()).resume()
+  if (!byHand) {
+    globalThis.console = new Console(process.stderr, process.stderr)
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // the core is gone: stdin says so
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {}) // the core says when to stop
+    process.stdin.on('end', () => life.over()).on('error', () => life.over()).resume()
+  }
 
   const server = new grpc.Server()
   server.addService(load('plugin.proto').mpush.plugin.v1.Plugin.service, life.calls())
@@ -84,13 +87,18 @@ export function serve (channel) {
       ? answer(null, { status: 'SERVING' })
       : answer({ code: grpc.status.NOT_FOUND, details: 'unknown service' })
   })
-  const socket = path.join(process.env.PLUGIN_UNIX_SOCKET_DIR ?? fs.mkdtempSync('/tmp/plugin'), 'plugin.sock')
+  const socket = byHand ? path.resolve(process.env[DEBUG]) : path.join(process.env.PLUGIN_UNIX_SOCKET_DIR ?? fs.mkdtempSync('/tmp/plugin'), 'plugin.sock')
+  if (byHand) {
+    fs.rmSync(socket, { force: true })
+    process.umask(0o077)
+  }
   server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (err) => {
     if (err) {
       process.stderr.write(`${err.message}\n`)
       process.exit(1)
     }
-    fs.writeSync(1, `1|${PROTOCOL}|unix|${socket}|grpc\n`)
+    if (byHand) process.stderr.write(`waiting for mpush; the plugin's entry: { "reattach": ${JSON.stringify(socket)}, "config": {…} }\n`)
+    else fs.writeSync(1, `1|${PROTOCOL}|unix|${socket}|grpc\n`)
   })
 }
 
@@ -114,9 +122,9 @@ class Life {
     this.outbox = [] // envelopes that are not sent yet
     this.requests = new Map() // by id: those without an answer
     this.lastRequest = 0
-    // By receiver: its generation, the lease that counts now, and a promise
-    // for the end of the deliver calls so far. One entry for each receiver
-    // that ever got a message in this life.
+    // By receiver: the newest generation that was evicted, the lease that counts
+    // now, and a promise for the end of the deliver calls so far. One entry for
+    // each receiver that ever got a message in this life.
     this.routes = new Map()
   }
 
@@ -237,6 +245,7 @@ class Life {
         this.release(body.receiver, (lease) => lease.mid === body.mid && lease.generation === body.generation)
         break
       case 'evict':
+        this.route(body.receiver).ended = BigInt(body.generation)
         this.release(body.receiver, (lease) => BigInt(lease.generation) <= BigInt(body.generation))
         break
       case 'command':
@@ -252,15 +261,19 @@ class Life {
     }
   }
 
+  route (receiver) {
+    let route = this.routes.get(receiver)
+    if (!route) this.routes.set(receiver, route = { ended: 0n, lease: null, calls: Promise.resolve() })
+    return route
+  }
+
   // lease takes a message on for one receiver.
   lease (message, { receiver, generation, address, attempt, interval_ms: intervalMs }) {
     if (this.draining) return
-    let route = this.routes.get(receiver)
-    if (!route) this.routes.set(receiver, route = { generation, lease: null, calls: Promise.resolve() })
-    if (BigInt(generation) < BigInt(route.generation)) return // stale
-    if (route.lease?.mid === message.mid && route.generation === generation) return // its call has not ended yet
+    const route = this.route(receiver)
+    if (BigInt(generation) <= route.ended) return // stale
+    if (route.lease?.mid === message.mid && route.lease.generation === generation) return // its call has not ended yet
     route.lease?.abort.abort()
-    route.generation = generation
     const lease = route.lease = { mid: message.mid, generation, abort: new AbortController() }
     const delivery = { message, receiver, address, attempt, intervalMs }
     // A call that was given up may still run: the next one waits for its end.

@@ -26,6 +26,7 @@ import schema
 
 COOKIE_KEY = "MPUSH_PLUGIN"
 COOKIE_VALUE = "b1d97e3c5f0a4826ae7346d80c2f95be"
+DEBUG = "MPUSH_PLUGIN_DEBUG"  # run by hand: the socket at which to wait for a core that has "reattach"
 PROTOCOL = 1
 MAX_ENVELOPES = 256  # in a frame that is sent
 MAX_BATCH_BYTES = 256 << 10  # likewise, unless one envelope alone has more
@@ -160,16 +161,25 @@ pb = _Messages(_pool, "mpush.plugin.v1")
 
 def serve(channel):
     """Makes the process a channel; it never returns."""
-    if os.environ.get(COOKIE_KEY) != COOKIE_VALUE:
+    by_hand = os.environ.get(COOKIE_KEY) != COOKIE_VALUE
+    if by_hand and not os.environ.get(DEBUG):
         sys.exit('this is an mpush channel plugin; it is not run by hand: name it in the "plugins" section of mpush\'s config.json')
     versions = os.environ.get("PLUGIN_PROTOCOL_VERSIONS", str(PROTOCOL)).split(",")
     if str(PROTOCOL) not in versions:
         sys.exit(f"the core speaks the protocol versions {versions}, this plugin {PROTOCOL}")
-    handshake = os.dup(1)
-    os.dup2(2, 1)  # what is printed goes to the log
+    if by_hand:
+        socket = os.path.abspath(os.environ[DEBUG])
+        if os.path.exists(socket):
+            os.remove(socket)
+        os.umask(0o077)
+    else:
+        directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp()
+        socket = os.path.join(directory, "plugin.sock")
+        handshake = os.dup(1)
+        os.dup2(2, 1)  # what is printed goes to the log
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)  # the core says when to stop
     _log_as_json()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # the core says when to stop
 
     life = _Life(channel)
     server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
@@ -181,10 +191,11 @@ def serve(channel):
         _service("plugin.GRPCController", {"Shutdown": life.shutdown}),
         _service("grpc.health.v1.Health", {"Check": _check}),
     ))
-    directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp()
-    socket = os.path.join(directory, "plugin.sock")
     server.add_insecure_port("unix:" + socket)
     server.start()
+    if by_hand:
+        print(f'waiting for mpush; the plugin\'s entry: {{ "reattach": {json.dumps(socket)}, "config": {{…}} }}', file=sys.stderr)
+        server.wait_for_termination()
     os.write(handshake, f"1|{PROTOCOL}|unix|{socket}|grpc\n".encode())
     os.close(handshake)
     while os.read(0, 4096):
@@ -211,10 +222,11 @@ def _check(request, context):
 
 
 class _Route:
-    """A receiver's route: its generation, and the lease that counts now."""
+    """A receiver's route: the newest generation that was evicted, and the lease
+    that counts now."""
 
     def __init__(self):
-        self.generation = 0
+        self.ended = 0
         self.lease = None
         self.busy = False  # a thread delivers on it
 
@@ -392,6 +404,8 @@ class _Life:
         elif kind == "recall":
             self._release(body.receiver, lambda lease: (lease.mid, lease.generation) == (body.mid, body.generation))
         elif kind == "evict":
+            with self.lock:
+                self.routes.setdefault(body.receiver, _Route()).ended = body.generation
             self._release(body.receiver, lambda lease: lease.generation <= body.generation)
         elif kind == "command":
             refusal = pb.Error(code=5, message="the plugin answers no commands")
@@ -438,13 +452,12 @@ class _Life:
             if self.draining:
                 return
             mine = self.routes.setdefault(route.receiver, _Route())
-            if route.generation < mine.generation:
+            if route.generation <= mine.ended:
                 return  # stale
-            if mine.lease and (mine.lease.mid, mine.generation) == (message.mid, route.generation):
+            if mine.lease and (mine.lease.mid, mine.lease.generation) == (message.mid, route.generation):
                 return  # its call has not ended yet
             if mine.lease:
                 mine.lease.delivery.cancelled.set()
-            mine.generation = route.generation
             mine.lease = _Lease(message, route)
             if mine.busy:
                 return  # a call that was given up: its thread goes on with this
