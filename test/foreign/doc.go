@@ -1,0 +1,7 @@
+// Package foreign tries channels that are not written in Go: each is run by a
+// relay as an operator would, and hands what it is given to a service that the
+// test plays.
+//
+//   - farside.go: [FarSide], the service
+//   - trial.go: what every such channel must stand
+package foreign
