@@ -82,7 +82,7 @@ func (c *Config) Decode(into any) error {
 	if schema, err := reflectSchema(into); err == nil {
 		faults = append(faults, demands(schema, section, faults)...)
 	}
-	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	slices.SortStableFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
 }
 

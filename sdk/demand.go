@@ -123,6 +123,10 @@ func (d *demander) number(s *jsonschema.Schema, number json.Number, path string)
 	if !ok {
 		return
 	}
+	unit := ""
+	if s.Extras["x-unit"] != nil {
+		unit = fmt.Sprint(" ", s.Extras["x-unit"])
+	}
 	for _, bound := range []struct {
 		at      json.Number
 		outside func(order int) bool
@@ -134,7 +138,7 @@ func (d *demander) number(s *jsonschema.Schema, number json.Number, path string)
 		{s.ExclusiveMaximum, func(order int) bool { return order >= 0 }, "less than"},
 	} {
 		if at, ok := exactly(bound.at.String()); ok && bound.outside(value.Cmp(at)) {
-			d.wrong(path, "expected %s %s", bound.words, bound.at)
+			d.wrong(path, "expected %s %s%s", bound.words, bound.at, unit)
 		}
 	}
 	if of, ok := exactly(s.MultipleOf.String()); ok && of.Sign() > 0 && !new(big.Rat).Quo(value, of).IsInt() {

@@ -168,7 +168,7 @@ func TestDecodeDemandsWhatTheTagsSay(t *testing.T) {
 		{`{"token": "", "plain": "", "ratio": 1.1}`, "ratio: expected at most 1"},
 		{`{"token": "", "plain": "", "ratio": 1e-999999999}`, ""},
 		{`{"token": "", "plain": "", "step": 7}`, "step: expected a multiple of 5"},
-		{`{"token": "", "plain": "", "timeout": 99}`, "timeout: expected at least 100"},
+		{`{"token": "", "plain": "", "timeout": 99}`, "timeout: expected at least 100 ms"},
 		{`{"token": "", "plain": "", "clients": []}`, "clients: expected at least 1 in the list, not 0"},
 		{`{"token": "", "plain": "", "tags": ["a", "b", "c"]}`, "tags: expected at most 2 in the list, not 3"},
 		{`{"token": "", "plain": "", "tags": ["a", "a"]}`, "tags: expected no two elements that are the same"},

@@ -64,9 +64,9 @@ func check(s *Schema, section string) string {
 func TestCheckSaysWhatWasExpected(t *testing.T) {
 	s := compile(t, example)
 	for _, test := range []struct{ section, want string }{
-		{`{}`, "chat: missing: expected a string\ntoken: missing: expected a string"},
-		{``, "chat: missing: expected a string\ntoken: missing: expected a string"},
-		{`null`, "chat: missing: expected a string\ntoken: missing: expected a string"},
+		{`{}`, "chat: missing: expected a string\ntoken: missing: expected a string: what the bot is called by"},
+		{``, "chat: missing: expected a string\ntoken: missing: expected a string: what the bot is called by"},
+		{`null`, "chat: missing: expected a string\ntoken: missing: expected a string: what the bot is called by"},
 		{`[]`, ": expected an object"},
 		{`{`, ": not JSON: unexpected EOF"},
 		{`{"timeout": "3s"}`, `timeout: expected a whole number of milliseconds, got a string`},

@@ -221,7 +221,12 @@ func (w *wording) missing(schemaURL, key string) string {
 	if len(types) == 0 {
 		return "missing"
 	}
-	return "missing: expected " + w.types(types, property)
+	text := "missing: expected " + w.types(types, property)
+	const most = 200 // of a description is worth a place in a fault
+	if description, _ := property["description"].(string); description != "" && len(description) <= most {
+		text += ": " + strings.TrimSuffix(strings.Join(strings.Fields(description), " "), ".")
+	}
+	return text
 }
 
 // object is the schema at a location, nil if there is none or it is no object.

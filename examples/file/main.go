@@ -15,7 +15,7 @@ type file struct {
 
 func (*file) Describe() sdk.Manifest { return sdk.Manifest{Name: "file", Version: "1.0"} }
 
-func (f *file) Configure(_ context.Context, config *sdk.Config) error { return config.Decode(f) }
+func (f *file) Config() any { return f } // what it holds are the defaults
 
 func (f *file) Declare(context.Context, sdk.Host) (routes []sdk.Route, err error) {
 	for _, c := range f.Clients {

@@ -41,9 +41,9 @@ func TestConfigure(t *testing.T) {
 		{`{"host":"localhost"}`, true, nil, "localhost"},
 		{`{"waitTimeout":499}`, false, []string{"WARNING waitTimeout: 499 ms is too short, 500 ms is used"}, ""},
 		{`{"port":65536,"maxBody":0,"maxConnections":0,"maxConnectionsPerAddress":-1,"headerTimeout":99,"readTimeout":-1,"idleTimeout":0}`, false, []string{
-			"ERROR port: expected a port from 0 to 65535, not 65536", "ERROR maxBody: expected at least 1024, not 0",
-			"ERROR maxConnections: expected at least 1, not 0", "ERROR maxConnectionsPerAddress: expected at least 0, not -1", "ERROR headerTimeout: expected at least 100, not 99",
-			"ERROR readTimeout: expected at least 100, not -1", "ERROR idleTimeout: expected at least 100, not 0",
+			"ERROR headerTimeout: expected at least 100 ms", "ERROR idleTimeout: expected at least 100 ms", "ERROR maxBody: expected at least 1024 bytes",
+			"ERROR maxConnections: expected at least 1", "ERROR maxConnectionsPerAddress: expected at least 0", "ERROR port: expected at most 65535",
+			"ERROR readTimeout: -1 is out of range, 0 to 9223372036854",
 		}, ""},
 		{`{"prot":1}`, false, []string{"ERROR prot: unknown key"}, ""},
 	} {

@@ -38,9 +38,10 @@ type plugin struct {
 }
 
 var (
-	_ sdk.Configurer = (*plugin)(nil)
-	_ sdk.Starter    = (*plugin)(nil)
-	_ sdk.Stopper    = (*plugin)(nil)
+	_ sdk.Configurable = (*plugin)(nil)
+	_ sdk.Configurer   = (*plugin)(nil)
+	_ sdk.Starter      = (*plugin)(nil)
+	_ sdk.Stopper      = (*plugin)(nil)
 )
 
 // Describe tells what the channel is.

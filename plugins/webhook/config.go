@@ -18,30 +18,21 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	// RetryTimeout is the first pause after a failed attempt, at least 100 ms.
-	// Pauses double up to retryMax.
-	RetryTimeout time.Duration `json:"retryTimeout"`
-	// Timeout is how long an attempt may take, at least 100 ms; 0: as long as
-	// the pause that would follow it.
-	Timeout time.Duration `json:"timeout"`
-	// Proxy is for clients that name none.
-	Proxy   dial.Proxy       `json:"proxy"`
-	Clients []clientSettings `json:"clients"`
+	RetryTimeout time.Duration    `json:"retryTimeout" jsonschema_description:"The first pause after a failed attempt; pauses double up to 5 minutes. Less than 100 is raised to that."`
+	Timeout      time.Duration    `json:"timeout" jsonschema_description:"How long an attempt may take; less than 100 is raised to that. 0: as long as the pause that would follow it."`
+	Proxy        dial.Proxy       `json:"proxy" jsonschema_description:"The proxy for clients that name none."`
+	Clients      []clientSettings `json:"clients" jsonschema_description:"The receivers."`
 }
 
 type clientSettings struct {
-	Name  string `json:"name"`
-	Group string `json:"group"` // "" is none
-	// URL is http or https. Its query is kept.
-	URL string `json:"url"`
-	// Method is GET or POST in any case; "" is POST.
-	Method string `json:"method"`
-	// Proxy replaces that of the section; {} or null is none.
-	Proxy *dial.Proxy `json:"proxy"`
-	// Token is sent instead of the relay's, also if it is "".
-	Token *string `json:"token"`
-	// Secret signs what is posted.
-	Secret secrets `json:"secret"`
+	Name   string `json:"name" jsonschema:"required" jsonschema_description:"The receiver's name."`
+	Group  string `json:"group" jsonschema_description:"Its group; empty is none."`
+	URL    string `json:"url" jsonschema:"required" jsonschema_description:"Where messages go: an http or https url, such as https://host.example/path. Its query is kept."`
+	Method string `json:"method" jsonschema_description:"GET or POST, in any case; POST if it is left out."`
+	// {} and null are none.
+	Proxy  *dial.Proxy `json:"proxy" jsonschema_description:"Replaces the proxy of the section; null or {} is none."`
+	Token  *string     `json:"token" jsonschema:"writeOnly=true" jsonschema_description:"Sent instead of the relay's token, also if it is empty."`
+	Secret secrets     `json:"secret" jsonschema_description:"What signs the requests, by the Standard Webhooks specification: whsec_ and the base64 of 24 to 64 bytes; or two of them, while one replaces the other."`
 }
 
 const (
@@ -49,9 +40,17 @@ const (
 	retryMax  = 5 * time.Minute
 )
 
+func defaults() settings { return settings{RetryTimeout: 3 * time.Second} }
+
+// Config tells the keys of the section.
+func (p *plugin) Config() any {
+	s := defaults()
+	return &s
+}
+
 // Configure reads the section.
 func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
-	s := settings{RetryTimeout: 3 * time.Second}
+	s := defaults()
 	if err := config.Decode(&s); err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func TestShortTimesAreRaised(t *testing.T) {
 	if p.policy.Retry != 100*time.Millisecond || p.timeout != 100*time.Millisecond {
 		t.Errorf("used %v and %v", p.policy.Retry, p.timeout)
 	}
-	if got := remarks(t, p, `{"retryTimeout":600000,"timeout":-1}`, plugintest.Options{}); got != "warning: timeout: -1 ms is too short, 100 ms is used" {
+	if got := remarks(t, p, `{"retryTimeout":600000,"timeout":99}`, plugintest.Options{}); got != "warning: timeout: 99 ms is too short, 100 ms is used" {
 		t.Error(got)
 	}
 	if p.policy.RetryMax != 10*time.Minute {
@@ -95,9 +95,11 @@ func TestMistakesAreNamedWithTheirKeys(t *testing.T) {
 		{`"proxy":"` + private + `"`, `proxy: expected a url with scheme and host, such as "http://127.0.0.1:8080"`},
 		{`"proxy":{"host":"h"}`, "proxy: port: missing"},
 		{`"clients":{}`, "clients: expected a list, got an object"},
-		{clientsOf(`null`), "clients[0].name: expected a name, not nothing\n" + `clients[0].url: missing: expected a url such as "https://host.example/path"`},
+		{clientsOf(`null`), "clients[0]: expected a value, got null"},
+		{clientsOf(`{}`), "clients[0].name: missing\nclients[0].url: missing"},
 		{clientsOf(`{"name":"a","url":"http://h","uri":1}`), "clients[0].uri: unknown key"},
-		{clientsOf(`{` + url + `}`), "clients[0].name: expected a name, not nothing"},
+		{clientsOf(`{` + url + `}`), "clients[0].name: missing"},
+		{clientsOf(`{"name":"",` + url + `}`), "clients[0].name: expected a name, not nothing"},
 		{clientsOf(`{"name":"` + strings.Repeat("x", 257) + `",` + url + `}`), "clients[0].name: longer than 256 bytes"},
 		{clientsOf(`{"name":"a\u0000",` + url + `}`), "clients[0].name: control characters are not allowed"},
 		{clientsOf(`{"name":"a","group":"\u007f",` + url + `}`), "clients[0].group: control characters are not allowed"},

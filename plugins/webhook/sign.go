@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/invopop/jsonschema"
 )
 
 // secrets are the keys that sign what is posted, by the Standard Webhooks
@@ -24,6 +26,16 @@ const (
 	minSecretBytes = 24
 	maxSecretBytes = 64
 )
+
+// JSONSchema says what a configuration may hold. What the texts must be, Configure
+// says, without citing them.
+func (secrets) JSONSchema() *jsonschema.Schema {
+	most := uint64(maxSecrets)
+	return &jsonschema.Schema{WriteOnly: true, AnyOf: []*jsonschema.Schema{
+		{Type: "string"},
+		{Type: "array", Items: &jsonschema.Schema{Type: "string"}, MaxItems: &most},
+	}}
+}
 
 // UnmarshalJSON reads the secrets. Errors do not cite them.
 func (s *secrets) UnmarshalJSON(text []byte) error {

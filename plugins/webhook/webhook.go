@@ -38,6 +38,7 @@ type plugin struct {
 }
 
 var (
+	_ sdk.Configurable   = (*plugin)(nil)
 	_ sdk.Configurer     = (*plugin)(nil)
 	_ sdk.Declarer       = (*plugin)(nil)
 	_ sdk.Egress         = (*plugin)(nil)
@@ -52,6 +53,10 @@ func (p *plugin) Describe() sdk.Manifest {
 		Version:     "2.1",
 		Description: "Receivers are HTTP servers that get each message as a request.",
 		Rights:      []sdk.Right{sdk.MasterToken, sdk.TakeNames},
+		Statuses: []sdk.Explained{
+			{Word: "wait", Meaning: "A request with it is under way, or has failed and will be made again."},
+			{Word: "ok", Meaning: "The endpoint has answered with a 2xx status."},
+		},
 	}
 }
 

@@ -19,32 +19,24 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	// ServerKey and APIKey were for a service that is gone. They are accepted,
-	// and nothing is done with them.
-	ServerKey string `json:"serverKey"`
-	APIKey    string `json:"apiKey"`
-	// Proxy is what push services are called through.
-	Proxy dial.Proxy `json:"proxy"`
-	// RetryTimeout is the first pause before a push is tried again, and how long
-	// a first attempt may take: at least 5 s, or 100 ms where AllowEndpoints
-	// names a push service.
-	RetryTimeout time.Duration `json:"retryTimeout"`
-	// AllowEndpoints are origins, such as "https://push.example:8443", whose
-	// endpoints need no public host and may be http.
-	AllowEndpoints []string `json:"allowEndpoints"`
-	// Subject tells push services whom to contact: a mailto: or https: url, or
-	// a bare e-mail address (RFC 8292, section 2.1).
-	Subject string `json:"subject"`
-	// TTL is how many seconds a push service keeps a message for a receiver
-	// that is away (RFC 8030, section 5.2): 0 to 28 days.
-	TTL int `json:"ttl"`
+	// These two were for a service that is gone. They are accepted, and nothing is
+	// done with them.
+	ServerKey string `json:"serverKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"No longer needed."`
+	APIKey    string `json:"apiKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"No longer needed."`
+
+	Proxy          dial.Proxy    `json:"proxy" jsonschema_description:"What push services are called through."`
+	RetryTimeout   time.Duration `json:"retryTimeout" jsonschema_description:"The first pause before a push is tried again, and how long a first attempt may take; less than 5000 is raised to that, or to 100 where allowEndpoints names a push service."`
+	AllowEndpoints []string      `json:"allowEndpoints" jsonschema_description:"Origins, such as https://push.example:8443, whose endpoints need no public host and may be http."`
+	// RFC 8292, section 2.1.
+	Subject string `json:"subject" jsonschema_description:"Whom push services shall contact: a mailto: or https: url, or an e-mail address."`
+	// RFC 8030, section 5.2.
+	TTL int `json:"ttl" jsonschema:"minimum=0,maximum=2419200" jsonschema_extras:"x-unit=s" jsonschema_description:"How long a push service keeps a message for a receiver that is away, up to 28 days."`
 }
 
 const (
 	leastRetry        = 5 * time.Second
 	leastRetryAllowed = 100 * time.Millisecond
 	maxRetry          = 5 * time.Minute
-	maxTTL            = 28 * 24 * 60 * 60
 )
 
 // defaultSubject is the public page of the project that this server and its
@@ -59,6 +51,12 @@ func defaults() settings {
 		Subject:      defaultSubject,
 		TTL:          7 * 24 * 60 * 60,
 	}
+}
+
+// Config tells the keys of the section.
+func (p *plugin) Config() any {
+	s := defaults()
+	return &s
 }
 
 // Configure reads the section, and looks at the old server's keys if there are
@@ -76,9 +74,6 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 			faults = append(faults, sdk.Invalid(fmt.Sprintf("allowEndpoints[%d]", i), "%v", err))
 		}
 		allowed[origin] = true
-	}
-	if s.TTL < 0 || s.TTL > maxTTL {
-		faults = append(faults, sdk.Invalid("ttl", "expected 0 to %d seconds, not %d", maxTTL, s.TTL))
 	}
 	subject, err := parseSubject(config, s.Subject)
 	if err != nil {

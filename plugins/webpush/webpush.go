@@ -50,6 +50,7 @@ type plugin struct {
 }
 
 var (
+	_ sdk.Configurable   = (*plugin)(nil)
 	_ sdk.Configurer     = (*plugin)(nil)
 	_ sdk.Declarer       = (*plugin)(nil)
 	_ sdk.Stopper        = (*plugin)(nil)
@@ -65,6 +66,17 @@ func (p *plugin) Describe() sdk.Manifest {
 		Version:     "2.1",
 		Description: "Messages go to browsers and apps by the push services that they subscribed with.",
 		Commands:    []string{cmdRegister, cmdRegisterFCM, cmdConfirm, cmdConfirmFCM},
+		CommandHelp: []sdk.Explained{
+			{Word: cmdRegister, Meaning: "A client hands over its push subscription: its messages come by push, too."},
+			{Word: cmdRegisterFCM, Meaning: "The same, by its old name."},
+			{Word: cmdConfirm, Meaning: "A client confirms that a push has come."},
+			{Word: cmdConfirmFCM, Meaning: "The same, by its old name."},
+		},
+		Statuses: []sdk.Explained{
+			{Word: "NAME-wait", Meaning: "It is being handed to the push service."},
+			{Word: "NAME-ok", Meaning: "The push service has taken it."},
+			{Word: "NAME-ok-comfirm", Meaning: "The receiver has confirmed the push."},
+		},
 	}
 }
 

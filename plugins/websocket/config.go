@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"mpush/sdk"
@@ -12,36 +11,19 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	// Host is the address to listen on. "": all interfaces, but loopback only
-	// while anybody can let itself in.
-	Host string `json:"host"`
-	// Port to listen on; 0 takes any free one.
-	Port int `json:"port"`
-	// VerifyToken asks each client for the relay's token.
-	VerifyToken bool `json:"verifyToken"`
-	// AuthTimeout is how long a socket may be open without AUTH, at least
-	// 100 ms.
-	AuthTimeout time.Duration `json:"authTimeout"`
-	// RetryTimeout is after how long an unanswered message is sent again, at
-	// least 100 ms.
-	RetryTimeout time.Duration `json:"retryTimeout"`
-	// WaitTimeout is how long a message that came by a socket waits for its
-	// receivers before it is replied to, at least 500 ms.
-	WaitTimeout time.Duration `json:"waitTimeout"`
+	Host         string        `json:"host" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while anybody can let itself in."`
+	Port         int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_description:"The port to listen on; 0 takes any free one."`
+	VerifyToken  bool          `json:"verifyToken" jsonschema_description:"Ask each client for the relay's token."`
+	AuthTimeout  time.Duration `json:"authTimeout" jsonschema_description:"How long a socket may be open without AUTH; less than 100 is raised to that."`
+	RetryTimeout time.Duration `json:"retryTimeout" jsonschema_description:"After how long an unanswered message is sent again; less than 100 is raised to that."`
+	WaitTimeout  time.Duration `json:"waitTimeout" jsonschema_description:"How long a message that came by a socket waits for its receivers before it is replied to; less than 500 is raised to that."`
 
-	// MaxFrame is the largest frame in bytes that a client may send.
-	MaxFrame int `json:"maxFrame"`
-	// MaxConnections is how many sockets may be open at once; more are refused
-	// with 503.
-	MaxConnections int `json:"maxConnections"`
-	// MaxConnectionsPerAddress is how many of them one client's address may
-	// hold; more are refused with 429. 0: as many as there are.
-	MaxConnectionsPerAddress int `json:"maxConnectionsPerAddress"`
-	// PingInterval is after how much silence a client is pinged, at least 1 s.
-	PingInterval time.Duration `json:"pingInterval"`
-	// IdleTimeout is after how much silence a client counts as dead, at least
-	// 120 s: some clients in the field are seldom heard of.
-	IdleTimeout time.Duration `json:"idleTimeout"`
+	MaxFrame                 int           `json:"maxFrame" jsonschema:"minimum=1024" jsonschema_extras:"x-unit=bytes" jsonschema_description:"The largest frame that a client may send."`
+	MaxConnections           int           `json:"maxConnections" jsonschema:"minimum=1" jsonschema_description:"How many sockets may be open at once; more are refused with 503."`
+	MaxConnectionsPerAddress int           `json:"maxConnectionsPerAddress" jsonschema:"minimum=0" jsonschema_description:"How many of them one client's address may hold; more are refused with 429. 0: as many as there are."`
+	PingInterval             time.Duration `json:"pingInterval" jsonschema_description:"After how much silence a client is pinged; less than 1000 is raised to that."`
+	// Some clients in the field are seldom heard of.
+	IdleTimeout time.Duration `json:"idleTimeout" jsonschema_description:"After how much silence a client counts as dead; less than 120000 is raised to that."`
 }
 
 func defaults() settings {
@@ -60,27 +42,17 @@ func defaults() settings {
 	}
 }
 
+// Config tells the keys of the section.
+func (p *plugin) Config() any {
+	s := defaults()
+	return &s
+}
+
 // Configure reads the section.
 func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 	s := defaults()
 	if err := config.Decode(&s); err != nil {
 		return err
-	}
-	var faults []error
-	if s.Port < 0 || s.Port > 65535 {
-		faults = append(faults, sdk.Invalid("port", "expected a port from 0 to 65535, not %d", s.Port))
-	}
-	if s.MaxFrame < 1024 {
-		faults = append(faults, sdk.Invalid("maxFrame", "expected at least 1024, not %d", s.MaxFrame))
-	}
-	if s.MaxConnections < 1 {
-		faults = append(faults, sdk.Invalid("maxConnections", "expected at least 1, not %d", s.MaxConnections))
-	}
-	if s.MaxConnectionsPerAddress < 0 {
-		faults = append(faults, sdk.Invalid("maxConnectionsPerAddress", "expected at least 0, not %d", s.MaxConnectionsPerAddress))
-	}
-	if len(faults) > 0 {
-		return errors.Join(faults...)
 	}
 	for _, floor := range []struct {
 		key   string

@@ -50,8 +50,8 @@ func TestConfigure(t *testing.T) {
 			"WARNING idleTimeout: 1000 ms is too short, 120000 ms is used",
 		}, ""},
 		{`{"port":-1,"maxFrame":5,"maxConnections":0,"maxConnectionsPerAddress":-1}`, false, []string{
-			"ERROR port: expected a port from 0 to 65535, not -1", "ERROR maxFrame: expected at least 1024, not 5",
-			"ERROR maxConnections: expected at least 1, not 0", "ERROR maxConnectionsPerAddress: expected at least 0, not -1",
+			"ERROR maxConnections: expected at least 1", "ERROR maxConnectionsPerAddress: expected at least 0",
+			"ERROR maxFrame: expected at least 1024 bytes", "ERROR port: expected at least 0",
 		}, ""},
 	} {
 		p := New().(*plugin)

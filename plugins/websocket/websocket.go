@@ -42,10 +42,11 @@ type plugin struct {
 }
 
 var (
-	_ sdk.Configurer = (*plugin)(nil)
-	_ sdk.Starter    = (*plugin)(nil)
-	_ sdk.Stopper    = (*plugin)(nil)
-	_ sdk.Dispatcher = (*plugin)(nil)
+	_ sdk.Configurable = (*plugin)(nil)
+	_ sdk.Configurer   = (*plugin)(nil)
+	_ sdk.Starter      = (*plugin)(nil)
+	_ sdk.Stopper      = (*plugin)(nil)
+	_ sdk.Dispatcher   = (*plugin)(nil)
 )
 
 // Describe tells what the channel is.
@@ -55,6 +56,11 @@ func (p *plugin) Describe() sdk.Manifest {
 		Version:     "2.1",
 		Description: "Receivers hold a websocket open; they may send over it, too.",
 		Rights:      []sdk.Right{sdk.AcceptWithoutToken},
+		Roles:       []sdk.Role{sdk.RoleIngress, sdk.RoleEgress},
+		Statuses: []sdk.Explained{
+			{Word: "wait", Meaning: "It was sent to the receiver's socket, and is not acknowledged yet."},
+			{Word: "ok", Meaning: "The receiver has acknowledged it."},
+		},
 	}
 }
 

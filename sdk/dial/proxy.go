@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/invopop/jsonschema"
 )
 
 // Proxy is a proxy to call through. The zero value is none. Values are
@@ -46,6 +48,26 @@ func (p Proxy) String() string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// JSONSchema says what a configuration may hold, as far as that goes without
+// citing credentials: the rest is UnmarshalJSON's.
+func (Proxy) JSONSchema() *jsonschema.Schema {
+	text := func(description string, secret bool) *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "string", Description: description, WriteOnly: secret}
+	}
+	auth := jsonschema.NewProperties()
+	auth.Set("username", text("", false))
+	auth.Set("password", text("", true))
+	long := jsonschema.NewProperties()
+	long.Set("host", text("a name or an address", false))
+	long.Set("port", &jsonschema.Schema{Type: "integer", Minimum: "1", Maximum: "65535"})
+	long.Set("protocol", text("http (the default), https, socks5 or socks5h", false))
+	long.Set("auth", &jsonschema.Schema{Type: "object", Properties: auth, AdditionalProperties: jsonschema.FalseSchema})
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		text("a url, such as http://user:password@127.0.0.1:8080", true),
+		{Type: "object", Properties: long, AdditionalProperties: jsonschema.FalseSchema},
+	}}
 }
 
 // UnmarshalJSON reads a proxy as a configuration has it. Errors never hold
