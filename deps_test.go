@@ -48,6 +48,7 @@ func bans() map[string][]ban {
 			{"mpush/core/...", []string{"mpush/core", "mpush/core/config", "mpush/core/control", "mpush/core/supervisor"}, "core composes its parts; a command loads the configuration, shows statuses and asks a running relay"},
 			{"github.com/hashicorp/...", nil, goPlugin},
 		},
+		"mpush/cmd/mpush/scaffold": {{"mpush/...", nil, "what it makes is text, that of a stranger's module"}},
 		"mpush/core/...": {
 			{"mpush/plugins/...", nil, channels},
 			{"mpush/sdk/...", []string{"mpush/sdk/pluginpb"}, authors},

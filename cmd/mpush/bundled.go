@@ -87,13 +87,25 @@ func runBundled(configPath, dataDir string) (map[string]core.Bundled, error) {
 	return all, nil
 }
 
-// pluginCommand is the other end of runBundled.
-func pluginCommand() *cobra.Command {
-	group := &cobra.Command{Use: "plugin", Short: "Run bundled channels", Hidden: true}
-	group.AddCommand(&cobra.Command{
-		Use:   "run NAME",
-		Short: "Run a bundled channel; the relay does this",
-		Args:  cobra.ExactArgs(1),
+// pluginCommand has what concerns one channel.
+func pluginCommand(s *settings) *cobra.Command {
+	group := &cobra.Command{
+		Use:   "plugin",
+		Short: "Make, pin and look at channels",
+		Long: `A channel is a plugin: a process of its own. These commands are for who writes
+one and for who runs it.`,
+	}
+	group.AddCommand(runCommand(), newCommand(), pinCommand(s), listCommand(s))
+	return group
+}
+
+// runCommand is the other end of runBundled.
+func runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "run NAME",
+		Short:  "Run a bundled channel; the relay does this",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			channel, ok := bundledChannels()[args[0]]
 			if !ok {
@@ -103,6 +115,5 @@ func pluginCommand() *cobra.Command {
 			sdk.Serve(channel.make())
 			return nil
 		},
-	})
-	return group
+	}
 }

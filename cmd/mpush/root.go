@@ -66,7 +66,7 @@ used while a relay runs.`,
 			Args:  cobra.NoArgs,
 			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "mpush", version) },
 		},
-		pluginCommand(),
+		pluginCommand(&s),
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
 	return cmd

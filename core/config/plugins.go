@@ -2,6 +2,8 @@ package config
 
 import (
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -51,10 +53,8 @@ func (r *report) pluginEntries(c *Config, root *node, e *expander) {
 		path := joinKey("plugins", m.name)
 		switch {
 		case m.value.kind == 'n':
-		case !validPluginName(m.name):
-			r.fault(m.value.at, path, "a plugin's name has 1 to 32 letters a-z, digits and hyphens and begins with a letter")
-		case slices.Contains(reservedNames(), m.name):
-			r.fault(m.value.at, path, "the name %s is reserved: choose another, such as my-%[1]s", m.name)
+		case CheckPluginName(m.name) != nil:
+			r.fault(m.value.at, path, "%s", CheckPluginName(m.name))
 		case m.value.kind != '{':
 			r.fault(m.value.at, path, "expected an object, found %s", m.value.describe())
 		default:
@@ -63,8 +63,15 @@ func (r *report) pluginEntries(c *Config, root *node, e *expander) {
 	}
 }
 
-func validPluginName(name string) bool {
-	return regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(name)
+// CheckPluginName tells why a third party's channel may not be called so, or nil.
+func CheckPluginName(name string) error {
+	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(name) {
+		return errors.New("a plugin's name has 1 to 32 letters a-z, digits and hyphens and begins with a letter")
+	}
+	if slices.Contains(reservedNames(), name) {
+		return fmt.Errorf("the name %s is reserved: choose another, such as my-%[1]s", name)
+	}
+	return nil
 }
 
 func (r *report) pluginEntry(c *Config, name string, entry *node, e *expander) Channel {

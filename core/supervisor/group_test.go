@@ -54,10 +54,8 @@ func TestPluginOfManyProcessesIsNamed(t *testing.T) {
 
 func needsGroups(t *testing.T) {
 	t.Helper()
-	if u, ok := groupUsage(os.Getpid()); !ok {
+	if groupUsages(os.Getpid()) == nil {
 		t.Skip("what a process group takes is not known here")
-	} else if u.processes > 0 && u.resident == 0 {
-		t.Fatalf("%+v", u)
 	}
 }
 
