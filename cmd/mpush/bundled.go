@@ -87,13 +87,15 @@ func runBundled(configPath, dataDir string) (map[string]core.Bundled, error) {
 	return all, nil
 }
 
-// pluginCommand is the other end of runBundled.
+// pluginCommand holds the commands for plugins. Its run is the other end of
+// runBundled.
 func pluginCommand() *cobra.Command {
-	group := &cobra.Command{Use: "plugin", Short: "Run bundled channels", Hidden: true}
-	group.AddCommand(&cobra.Command{
-		Use:   "run NAME",
-		Short: "Run a bundled channel; the relay does this",
-		Args:  cobra.ExactArgs(1),
+	group := &cobra.Command{Use: "plugin", Short: "Work with channel plugins"}
+	group.AddCommand(pluginTestCommand(), &cobra.Command{
+		Use:    "run NAME",
+		Short:  "Run a bundled channel; the relay does this",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			channel, ok := bundledChannels()[args[0]]
 			if !ok {
