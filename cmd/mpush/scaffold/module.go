@@ -32,7 +32,9 @@ func Checkout(dir string) (string, error) {
 	}
 }
 
-func isMpush(mod []byte) bool { return regexp.MustCompile(`(?m)^module\s+"?mpush"?\s*(//.*)?$`).Match(mod) }
+func isMpush(mod []byte) bool {
+	return regexp.MustCompile(`(?m)^module\s+"?mpush"?\s*(//.*)?$`).Match(mod)
+}
 
 // modules are go.mod and go.sum of a module that uses the sdk. They name the
 // versions that the checkout has, so that no network is needed where that was built
