@@ -110,9 +110,6 @@ their own queues waits for them.`,
 		return o.print(out, status, func(w *tabwriter.Writer) {
 			fmt.Fprintln(w, "CHANNEL\tSTATE\tPID\tRESTARTS\tLISTENS AT\tREMARKS")
 			for _, c := range status.Channels {
-				if c.State == control.Disabled {
-					continue
-				}
 				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", c.Name, c.State, c.PID, c.Restarts, cmp.Or(strings.Join(c.Endpoints, ", "), "-"), cmp.Or(line(remarks(&c)), "-"))
 			}
 			fmt.Fprintf(w, "\n%d receivers, %d routes up, %d messages queued\n", status.Receivers, status.Routes, status.Queued)

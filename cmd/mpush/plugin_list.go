@@ -28,11 +28,11 @@ func listCommand(s *settings) *cobra.Command {
 		Example: "  mpush plugin list --data data\n  mpush plugin list --json",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
-		status, err := client.Status(ctx)
+		channels, err := client.Channels(ctx)
 		if err != nil {
 			return err
 		}
-		return o.print(out, status.Channels, func(w *tabwriter.Writer) { printChannels(w, status.Channels) })
+		return o.print(out, channels, func(w *tabwriter.Writer) { printChannels(w, channels) })
 	})
 }
 

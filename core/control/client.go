@@ -76,6 +76,11 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, http.MethodGet, "/v1/status", nil, &s)
 }
 
+// Channels tells how the channels are, those that are switched off included.
+func (c *Client) Channels(ctx context.Context) (channels []Channel, err error) {
+	return channels, c.do(ctx, http.MethodGet, "/v1/channels", nil, &channels)
+}
+
 // Trace returns all that is known of a message.
 func (c *Client) Trace(ctx context.Context, mid MID) (t Trace, err error) {
 	return t, c.do(ctx, http.MethodGet, "/v1/messages/"+strconv.FormatInt(int64(mid), 10), nil, &t)

@@ -101,6 +101,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", serve(s.status))
+	mux.HandleFunc("GET /v1/channels", serve(s.channels))
 	mux.HandleFunc("GET /v1/messages/{mid}", serve(s.trace))
 	mux.HandleFunc("GET /v1/dead", serve(s.dead))
 	mux.HandleFunc("POST /v1/dead/replay", serve(s.replay))
@@ -162,23 +163,37 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-func (s *Server) status(r *http.Request) (any, error) {
-	body, err := s.Desk.Ask(r.Context(), func(link engine.LinkID, request engine.RequestID) engine.Event {
+// survey asks the engine how everything is, and returns with it all channels.
+func (s *Server) survey(ctx context.Context) (engine.Surveyed, []Channel, error) {
+	body, err := s.Desk.Ask(ctx, func(link engine.LinkID, request engine.RequestID) engine.Event {
 		return &engine.Survey{Link: link, Request: request}
 	})
 	if err != nil {
-		return nil, err
+		return engine.Surveyed{}, nil, err
 	}
-	survey := body.(engine.Surveyed)
-	status := Status{
-		Channels: s.Channels(), Receivers: survey.Receivers, Routes: survey.Routes, Queued: survey.Queued, Failing: []Failing{},
-	}
+	survey, channels := body.(engine.Surveyed), s.Channels()
 	for _, share := range survey.Channels {
-		i := slices.IndexFunc(status.Channels, func(c Channel) bool { return c.Name == share.Channel })
+		i := slices.IndexFunc(channels, func(c Channel) bool { return c.Name == share.Channel })
 		if i >= 0 {
-			c := &status.Channels[i]
+			c := &channels[i]
 			c.Queued, c.InFlight, c.MaxInFlight, c.Waiting = share.Queued, share.InFlight, share.Most, share.Waiting
 		}
+	}
+	return survey, channels, nil
+}
+
+func (s *Server) channels(r *http.Request) (any, error) {
+	_, channels, err := s.survey(r.Context())
+	return channels, err
+}
+
+func (s *Server) status(r *http.Request) (any, error) {
+	survey, channels, err := s.survey(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	status := Status{
+		Channels: slices.DeleteFunc(channels, func(c Channel) bool { return c.State == Disabled }), Receivers: survey.Receivers, Routes: survey.Routes, Queued: survey.Queued, Failing: []Failing{},
 	}
 	for _, f := range survey.Failing {
 		status.Failing = append(status.Failing, Failing{Receiver: f.Receiver, Channel: f.Channel, Failures: f.Failures, Next: at(f.Next), Error: f.Error})

@@ -60,7 +60,7 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 
 // Status is how the relay is.
 type Status struct {
-	Channels  []Channel `json:"channels"`
+	Channels  []Channel `json:"channels"` // that are switched on
 	Receivers int       `json:"receivers"`
 	Routes    int       `json:"routes"` // that are up
 	Queued    int64     `json:"queued"` // open messages, about

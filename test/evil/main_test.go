@@ -7,6 +7,7 @@
 //   - witness_test.go: a relay with evil channels, and those who must not suffer
 //   - usage_test.go: what the core takes
 //   - lies_test.go: what is not so, in good form
+//   - trespass_test.go: what its entry does not allow it
 //   - breaks_test.go: what ends the plugin's life
 //   - floods_test.go: too much of everything
 //   - start_test.go: what shows before the relay is up

@@ -11,8 +11,10 @@ import (
 // first; who says nothing holds nobody up for good.
 func TestVicesOfTheStart(t *testing.T) {
 	t.Parallel()
+	plugins := entries(t, "claims-taken", "declares-taken", "declares-many", "mute", "declares-foreign", "declares-beside")
+	plugins["declares-foreign"].(harness.Object)["receivers"] = harness.Object{"names": []string{"declares-*"}}
 	w := &witness{Relay: harness.Start(t, harness.Object{
-		"plugins": entries(t, "claims-taken", "declares-taken", "declares-many", "mute"),
+		"plugins": plugins,
 		"limits":  harness.Object{"receivers": 2000}, // far fewer than are declared: what is refused need not be large
 		"webpush": harness.Object{},
 		"webhook": harness.Object{"clients": []any{harness.Object{"name": "hook", "url": "http://127.0.0.1:1/"}}},
@@ -27,10 +29,12 @@ func TestVicesOfTheStart(t *testing.T) {
 		tooMany = "larger than max" // they do not fit a frame
 	}
 	for vice, parts := range map[string][]string{
-		"claims-taken":   {"channel is out of service", `the command \"REGISTER_WEBPUSH\" is claimed by channel \"webpush\" already`},
-		"declares-taken": {"channel failed", "The name [hook] is already used"},
-		"declares-many":  {"channel failed", tooMany},
-		"mute":           {"channel failed", "declare: not done within 10s"},
+		"claims-taken":     {"channel is out of service", `the command \"REGISTER_WEBPUSH\" is claimed by channel \"webpush\" already`},
+		"declares-taken":   {"channel failed", "The name [hook] is already used"},
+		"declares-foreign": {"channel failed", `plugin declares-foreign may not serve \"stranger\": plugins.declares-foreign.receivers`},
+		"declares-beside":  {"channel failed", "The name [hook] is already used by another channel"},
+		"declares-many":    {"channel failed", tooMany},
+		"mute":             {"channel failed", "declare: not done within 10s"},
 	} {
 		parts = append(parts, "channel="+vice)
 		w.serveUntil(t, "the log has "+strings.Join(parts, " "), func() bool { return lines(w.Log(), parts...) > 0 })

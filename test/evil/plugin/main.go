@@ -11,6 +11,7 @@
 //   - channel.go: the calls of a plugin's life
 //   - exchange.go: the stream, and how a vice speaks on it
 //   - lies.go, floods.go, garbage.go: vices of the stream
+//   - trespass.go: what its entry does not allow it
 //   - deeds.go: vices of the process
 package main
 
@@ -38,7 +39,7 @@ type vice struct {
 // vices lists what there is, by name.
 func vices(much bool) map[string]vice {
 	all := make(map[string]vice)
-	for _, some := range []map[string]vice{lies(much), floods(), garbage(), deeds(much)} {
+	for _, some := range []map[string]vice{lies(much), floods(), garbage(), deeds(much), trespasses()} {
 		for name, v := range some {
 			all[name] = v
 		}
