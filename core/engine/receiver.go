@@ -73,11 +73,11 @@ func (r *receiver) holder() *route {
 }
 
 // foreignTo tells whether other channels serve the receiver, and this one does not.
-// A channel that is switched off serves it still.
+// One that is switched off serves nobody: so a channel may be renamed.
 func (r *receiver) foreignTo(channel string) bool {
 	others := false
 	for _, rt := range r.routes {
-		if rt.kind != record.Retired || rt.suspended != 0 {
+		if rt.kind != record.Retired {
 			if rt.channel == channel {
 				return false
 			}
