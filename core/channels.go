@@ -44,27 +44,35 @@ func makePlans(cfg *config.Config, options *Options) ([]plan, error) {
 		if !channel.Enabled {
 			continue
 		}
-		spec := supervisor.Spec{Channel: channel.Name, Bundled: channel.Bundled, DisableMTLS: !channel.MTLS}
-		var rights []pluginpb.Right
-		if channel.Bundled {
-			bundled, ok := options.Bundled[channel.Name]
-			if !ok {
-				return nil, fmt.Errorf("channel %s is not part of this program", channel.Name)
-			}
-			spec.Command, spec.Args, spec.Env, rights = bundled.Command, bundled.Args, slices.Clone(bundled.Env), bundled.Rights
-		} else {
-			spec.Command, spec.Args, spec.SHA256, spec.Reattach = channel.Path, channel.Args, channel.SHA256, channel.Reattach
-			rights = grants(channel.Rights)
-		}
-		given := environment(options.Environ, append(slices.Clone(passedOn), channel.Env...))
-		spec.Env = append(spec.Env, given...) // the later entry counts
-		if spec.MaxMemory = channel.MaxMemory; spec.MaxMemory > 0 {
-			// The runtime of a Go plugin makes an effort before it is killed.
-			spec.Env = append(spec.Env, fmt.Sprintf("GOMEMLIMIT=%d", spec.MaxMemory/10*9))
+		spec, rights, err := specOf(channel, options)
+		if err != nil {
+			return nil, err
 		}
 		plans = append(plans, plan{spec, configureRequest(cfg, channel, rights), boundsOf(channel)})
 	}
 	return plans, nil
+}
+
+// specOf says how to run a channel's plugin, and what rights it is granted.
+func specOf(channel config.Channel, options *Options) (spec supervisor.Spec, rights []pluginpb.Right, err error) {
+	spec = supervisor.Spec{Channel: channel.Name, Bundled: channel.Bundled, DisableMTLS: !channel.MTLS}
+	if channel.Bundled {
+		bundled, ok := options.Bundled[channel.Name]
+		if !ok {
+			return spec, nil, fmt.Errorf("channel %s is not part of this program", channel.Name)
+		}
+		spec.Command, spec.Args, spec.Env, rights = bundled.Command, bundled.Args, slices.Clone(bundled.Env), bundled.Rights
+	} else {
+		spec.Command, spec.Args, spec.SHA256, spec.Reattach = channel.Path, channel.Args, channel.SHA256, channel.Reattach
+		rights = grants(channel.Rights)
+	}
+	given := environment(options.Environ, append(slices.Clone(passedOn), channel.Env...))
+	spec.Env = append(spec.Env, given...) // the later entry counts
+	if spec.MaxMemory = channel.MaxMemory; spec.MaxMemory > 0 {
+		// The runtime of a Go plugin makes an effort before it is killed.
+		spec.Env = append(spec.Env, fmt.Sprintf("GOMEMLIMIT=%d", spec.MaxMemory/10*9))
+	}
+	return spec, rights, nil
 }
 
 func boundsOf(channel config.Channel) bounds {
@@ -176,11 +184,16 @@ func (h *handler) Described(_ context.Context, channel string, manifest *pluginp
 func (p plan) admit(manifest *pluginpb.DescribeResponse, board *link.Switchboard) error {
 	for _, right := range manifest.Rights {
 		if !slices.Contains(p.request.GetRights(), right) {
-			name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(right.String(), "RIGHT_")), "_", "-")
+			name := rightName(right)
 			return fmt.Errorf("it needs the right %q: grant it with \"rights\": [%q] in its entry, or do without it", name, name)
 		}
 	}
 	return board.Claim(p.spec.Channel, manifest.Commands)
+}
+
+// rightName is what the configuration calls a right.
+func rightName(right pluginpb.Right) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(right.String(), "RIGHT_")), "_", "-")
 }
 
 // Diagnosed logs what a plugin says of its section, with its place in the file.

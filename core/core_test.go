@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		switch os.Args[2] {
 		case "in":
 			sdk.Serve(channel.New())
+		case "picky":
+			sdk.Serve(&picky{Size: 2})
+		case "broken":
+			sdk.Serve(&broken{})
 		default:
 			sdk.Serve(taker{})
 		}

@@ -95,7 +95,7 @@ func pluginCommand(s *settings) *cobra.Command {
 		Long: `A channel is a plugin: a process of its own. These commands are for who writes
 one and for who runs it.`,
 	}
-	group.AddCommand(runCommand(), newCommand(), pinCommand(s), listCommand(s), pluginTestCommand())
+	group.AddCommand(runCommand(), newCommand(), describeCommand(s), pinCommand(s), listCommand(s), pluginTestCommand())
 	return group
 }
 

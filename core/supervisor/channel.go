@@ -181,5 +181,5 @@ func (c *channel) doom(reason string) {
 func (c *channel) accuse(what string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.Misconduct = what
+	c.status.Misconduct = c.opts.Redact(what)
 }

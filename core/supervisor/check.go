@@ -46,6 +46,27 @@ func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) 
 	return results, ctx.Err()
 }
 
+// Describe starts a plugin, asks what it says of itself and ends it again.
+func (s *Supervisor) Describe(ctx context.Context, spec Spec) (*pluginpb.DescribeResponse, error) {
+	if spec.Reattach != "" {
+		return nil, errors.New("it is reattached: its one life is not for asking")
+	}
+	dir, err := os.MkdirTemp("", "mpush-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := checkSocketPath(dir); err != nil {
+		return nil, err
+	}
+	inst, err := launch(ctx, spec, dir, &s.opts)
+	if err != nil {
+		return nil, err
+	}
+	defer inst.close(ctx, s.opts.Timeouts.Exit)
+	return describe(ctx, inst, &s.opts)
+}
+
 func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner Configurer) (*pluginpb.DescribeResponse, error) {
 	if spec.Reattach != "" {
 		return &pluginpb.DescribeResponse{}, nil // it has but one life, which is not for trying

@@ -9,8 +9,8 @@ import (
 )
 
 type file struct {
-	Path    string                         `json:"path"`
-	Clients []struct{ Name, Group string } `json:"clients"`
+	Path    string                         `json:"path" jsonschema_description:"Where messages are appended."`
+	Clients []struct{ Name, Group string } `json:"clients" jsonschema:"required" jsonschema_description:"The receivers."`
 }
 
 func (*file) Describe() sdk.Manifest { return sdk.Manifest{Name: "file", Version: "1.0"} }
