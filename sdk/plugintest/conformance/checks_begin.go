@@ -33,6 +33,7 @@ func beginning() []Check {
 			Name:  "health",
 			Shows: "Health is answered within 5 s.",
 			needs: []string{"declare"},
+			wants: []string{"commands"},
 			run: func(ctx context.Context, k *Kit) error {
 				l, err := k.live(ctx)
 				if err != nil {

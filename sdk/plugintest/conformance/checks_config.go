@@ -50,6 +50,7 @@ func configuring() []Check {
 			Name:  "second-instance",
 			Shows: "A second instance can be configured while the first one runs.",
 			needs: []string{"declare"},
+			wants: []string{"commands"},
 			run:   configuresBeside,
 		},
 	}

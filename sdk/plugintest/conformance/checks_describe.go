@@ -76,7 +76,8 @@ func describes(ctx context.Context, k *Kit) error {
 			wrong = append(wrong, fmt.Sprintf(format, args...))
 		}
 	}
-	fault(m.GetProtocol() != pluginpb.ProtocolVersion, "protocol is %d: say %d", m.GetProtocol(), pluginpb.ProtocolVersion)
+	spoken := pluginpb.Spoken(pluginpb.ProtocolVersion)
+	fault(!spoken.Has(m.GetProtocol()), "protocol is %d: say %v", m.GetProtocol(), spoken)
 	fault(m.GetName() == "", "name is empty: say what the plugin is called")
 	fault(m.GetVersion() == "", "version is empty: say which one it is, operators ask")
 	fault(len(m.GetCommands()) > mostCommands, "%d commands: claim %d at most", len(m.GetCommands()), mostCommands)

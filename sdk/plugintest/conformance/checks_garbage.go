@@ -29,6 +29,7 @@ func garbage() []Check {
 			Name:  "unknown-envelope",
 			Shows: "Envelopes and fields of a later version, empty frames and answers that nobody awaits are skipped.",
 			needs: []string{"declare"},
+			wants: []string{"commands", "outcomes", "health"},
 			run: oddity("after an envelope of a later version", func(l *life) {
 				later := &pluginpb.CoreEnvelope{}
 				addLater(later.ProtoReflect().SetUnknown, []byte("later"))
@@ -49,14 +50,14 @@ func garbage() []Check {
 			Name:  "large-frame",
 			Shows: "A frame of nearly 3 MiB with messages of nearly 1 MiB is taken.",
 			needs: []string{"declare"},
-			wants: []string{"outcomes"},
+			wants: []string{"commands", "outcomes", "health", "unknown-envelope"},
 			run:   oddity("after a frame of nearly 3 MiB", (*life).sendLarge),
 		},
 		{
 			Name:  "unknown-receiver",
 			Shows: "A delivery for a receiver that the plugin has no route to does it no harm.",
 			needs: []string{"declare"},
-			wants: []string{"outcomes"},
+			wants: []string{"commands", "outcomes", "health"},
 			run: oddity("after a delivery for an unknown receiver", func(l *life) {
 				l.send(deliver(l.kit.message(strangerName, "who?"), &pluginpb.DeliverRoute{
 					Receiver: strangerName, Generation: 1, IntervalMs: 3000, Address: []byte("conformance"),
@@ -67,7 +68,7 @@ func garbage() []Check {
 			Name:  "unclaimed-command",
 			Shows: "A command that the plugin does not claim, with data that it does not expect, does it no harm.",
 			needs: []string{"declare"},
-			wants: []string{"outcomes"},
+			wants: []string{"commands", "outcomes", "health"},
 			run: oddity("after a command that it does not claim", func(l *life) {
 				for i, name := range append([]string{"CONFORMANCE_UNCLAIMED"}, l.manifest.GetCommands()...) {
 					l.send(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Command{Command: &pluginpb.ClaimedCommand{

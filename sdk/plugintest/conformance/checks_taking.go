@@ -16,24 +16,28 @@ func taking() []Check {
 			Name:  "redelivery",
 			Shows: "A message that is delivered again before its outcome is answered, once for each delivery at most.",
 			needs: []string{"outcomes"},
+			wants: []string{"health"},
 			run:   answersRedelivery,
 		},
 		{
 			Name:  "stale-generation",
 			Shows: "What comes under a generation that an Evict has ended is skipped.",
 			needs: []string{"outcomes"},
+			wants: []string{"health"},
 			run:   skipsStale,
 		},
 		{
 			Name:  "recall",
 			Shows: "A message that is recalled has no outcome once that has arrived, those after it are answered, and a recall of what was never given changes nothing.",
 			needs: []string{"outcomes"},
+			wants: []string{"health"},
 			run:   obeysRecall,
 		},
 		{
 			Name:  "evict",
 			Shows: "An evicted route's messages have no outcome once that has arrived, and its next generation works.",
 			needs: []string{"outcomes"},
+			wants: []string{"health"},
 			run:   obeysEvict,
 		},
 	}
@@ -200,5 +204,5 @@ func obeysEvict(ctx context.Context, k *Kit) error {
 	s.renew(old)
 	s.mu.Unlock()
 	defer s.afterEviction()
-	return s.verdict(ctx, "after an eviction", leases, "evict")
+	return s.verdict(ctx, "after an eviction", leases, "evict", "outcomes")
 }

@@ -34,7 +34,7 @@ func (l *life) outcome(o *pluginpb.Outcome) {
 		l.settle(given, o)
 	case void:
 		if !acked {
-			g.fault("retry", "message %d for %q has an outcome, but a RETRY before it on this route has voided it: drop what is leased behind a RETRY, it comes again", o.GetMid(), o.GetReceiver())
+			l.voidAnswered(o)
 		}
 	case recalled:
 		if given.over && !acked {
@@ -47,6 +47,10 @@ func (l *life) outcome(o *pluginpb.Outcome) {
 			g.fault("evict", "message %d for %q has an outcome, but its generation was evicted long before: send none", o.GetMid(), o.GetReceiver())
 		}
 	}
+}
+
+func (l *life) voidAnswered(o *pluginpb.Outcome) {
+	l.ledger.fault("retry", "message %d for %q has an outcome, but a RETRY before it on this route has voided it: drop what is leased behind a RETRY, it comes again", o.GetMid(), o.GetReceiver())
 }
 
 // strange judges an outcome for what was not leased like that.
@@ -78,7 +82,9 @@ func (l *life) settle(given *lease, o *pluginpb.Outcome) {
 	r := g.routes[given.receiver]
 	at := slices.Index(r.leases, given)
 	late := o.GetLate() && o.GetKind() == pluginpb.OutcomeKind_OUTCOME_KIND_ACKED
-	if at > 0 && !late {
+	if at > 0 && !late && given.voided {
+		l.voidAnswered(o)
+	} else if at > 0 && !late {
 		g.fault("order", "message %d for %q has its outcome before message %d, which was leased before it: send one receiver's messages one after the other", given.mid, given.receiver, r.leases[0].mid)
 	}
 	given.state = settled
@@ -91,7 +97,7 @@ func (l *life) settle(given *lease, o *pluginpb.Outcome) {
 			anew = append(anew, &offer{given.message, given.attempt})
 		}
 		for _, behind := range r.leases {
-			behind.state = void
+			behind.state, behind.voided = void, true
 			anew = append(anew, &offer{behind.message, 0})
 		}
 		r.leases, r.waiting = nil, append(anew, r.waiting...)

@@ -51,6 +51,7 @@ type lease struct {
 	deliveries, outcomes int
 	retries              int
 	state                leaseState
+	voided               bool // once, behind a retry
 	// over: the plugin has seen what ended the lease, since it has answered
 	// what it was given after that.
 	over bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,7 +58,9 @@ func (k *Kit) loaded(ctx context.Context) (*loadReport, error) {
 	l.mu.Unlock()
 	k.load = report
 	if report.missing != nil {
-		k.drop()
+		for _, check := range slices.Sorted(maps.Keys(report.wrong)) { // it may be what explains it
+			report.missing = fmt.Errorf("%w; besides, %s", report.missing, listed(report.wrong[check]))
+		}
 	}
 	return report, nil
 }

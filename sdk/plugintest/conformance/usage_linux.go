@@ -48,6 +48,9 @@ func groupOf(group int) []member {
 // usageOf adds up what the processes of a group have.
 func usageOf(group int) (usage, bool) {
 	var u usage
+	if group == 0 {
+		return u, false // it is in the caller's process
+	}
 	members := groupOf(group)
 	for _, m := range members {
 		u.threads += m.threads
