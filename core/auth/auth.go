@@ -1,5 +1,6 @@
 // Package auth owns who may come in: it checks the relay's token, and it makes
-// and checks the sessions that clients get for it. Which entry asks for which
+// and checks the sessions that clients get for it. A Scope says whom somebody may
+// deal with. Which entry asks for which
 // of the two is the relay's affair, as is what an authenticated client may do.
 package auth
 

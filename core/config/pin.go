@@ -36,13 +36,13 @@ func Pin(opts Options, name string) (Pinned, error) {
 	if path == "" {
 		path = DefaultPath
 	}
+	file, err := readSource(path, opts.PathExplicit || path != DefaultPath, nil)
+	if err != nil {
+		return Pinned{}, err
+	}
 	original, err := os.ReadFile(path)
 	if err != nil {
 		return Pinned{}, fmt.Errorf("config file: %w", err)
-	}
-	file, err := readSource(path, true, nil)
-	if err != nil {
-		return Pinned{}, err
 	}
 	pinned := Pinned{File: path}
 	if pinned.Executable, err = executableOf(file, path, name, opts); err != nil {

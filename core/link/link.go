@@ -65,6 +65,14 @@ type Link struct {
 	serving   map[string]int // and their number by receiver
 }
 
+// refusedRoutes says why the plugin's configured routes can not be had.
+type refusedRoutes string
+
+func (r refusedRoutes) Error() string { return "configured receivers: " + string(r) }
+
+// Verdict marks the reason of the plugin's end: it is told, and ends by itself.
+func (refusedRoutes) Verdict() {}
+
 // New prepares a link; Run does the work.
 func New(options Options) *Link {
 	return &Link{Options: options, out: newOutbox(), serving: make(map[string]int), refused: make(chan string, 1), started: make(chan struct{}, 1)}
@@ -126,7 +134,7 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 		select {
 		case err = <-reading:
 		case reason := <-l.refused:
-			err = fmt.Errorf("configured receivers: %s", reason)
+			err = refusedRoutes(reason)
 			select { // the plugin hears it too, and ends by itself
 			case <-reading:
 			case <-time.After(refusalGrace):

@@ -198,6 +198,9 @@ func (l *life) until(event <-chan struct{}, limit time.Duration, what string) er
 	case <-l.asked.Done():
 		return errStopping
 	case <-l.inst.exited():
+		if l.connected != nil && l.await(l.asked, l.connected, exitGrace) && isVerdict(l.connectErr) {
+			return l.connectErr // it has heard it, too, and has gone
+		}
 		return l.inst.exitError()
 	case <-l.connected:
 		if l.connectErr == nil {
@@ -211,9 +214,22 @@ func (l *life) until(event <-chan struct{}, limit time.Duration, what string) er
 	}
 }
 
+// isVerdict tells whether an error of Connect has a method Verdict: then the plugin
+// ends for that reason, whatever else shows of its end.
+func isVerdict(err error) bool {
+	_, is := errors.AsType[interface {
+		error
+		Verdict()
+	}](err)
+	return is
+}
+
 // explain prefers the death of the process to the broken connection that it
 // caused.
 func (l *life) explain(err error) error {
+	if isVerdict(err) {
+		return err
+	}
 	if l.await(l.asked, l.inst.exited(), exitGrace) {
 		return l.inst.exitError()
 	}
