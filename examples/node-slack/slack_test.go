@@ -70,7 +70,9 @@ func entry(t *testing.T, far *foreign.FarSide, names ...string) harness.Object {
 
 func start(t *testing.T, plugin harness.Object) *harness.Relay {
 	t.Helper()
-	return harness.Start(t, harness.Object{"plugins": harness.Object{"slack": plugin}})
+	r := harness.Start(t, harness.Object{"plugins": harness.Object{"slack": plugin}})
+	foreign.Running(t, r, "slack")
+	return r
 }
 
 func TestUnitTestsPass(t *testing.T) {
