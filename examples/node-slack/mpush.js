@@ -293,6 +293,7 @@ class Life {
     let result
     try {
       result = await this.channel.deliver(delivery, lease.abort.signal)
+      if (!result?.kind) throw new Error('deliver returned no outcome')
     } catch (err) {
       if (!lease.abort.signal.aborted) log('ERROR', 'delivery failed', { receiver: delivery.receiver, mid: lease.mid, err: err.message })
       result = outcome.retry(err.message)

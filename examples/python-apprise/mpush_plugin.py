@@ -485,6 +485,8 @@ class _Life:
             delivery = lease.delivery
             try:
                 result = self.channel.deliver(delivery)
+                if not isinstance(result, pb.Outcome):
+                    raise TypeError("deliver returned no outcome")
             except Exception as err:
                 log.exception("delivery failed, receiver %s, mid %d", delivery.receiver, lease.mid)
                 result = retry(type(err).__name__)
