@@ -16,8 +16,9 @@ race: ## run all tests under the race detector (needs a C compiler)
 bench: ## measure the whole pipeline over loopback, through real processes
 	go test -run '^$$' -bench Pipeline ./test/bench
 
-proto: ## generate sdk/pluginpb from plugin.proto
+proto: ## generate sdk/pluginpb from plugin.proto, and the examples' copies
 	go generate ./sdk/pluginpb
+	go test -run Copies ./test/foreign -update
 
 lint: ## gofmt, go vet, staticcheck, the import rules
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

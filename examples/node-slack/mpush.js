@@ -18,6 +18,7 @@
 // It keeps routes with a prefetch of 1, the default: the core then gives one
 // message at a time for each receiver.
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { Console } from 'node:console'
 import { fileURLToPath } from 'node:url'
@@ -87,7 +88,7 @@ export function serve (channel) {
       ? answer(null, { status: 'SERVING' })
       : answer({ code: grpc.status.NOT_FOUND, details: 'unknown service' })
   })
-  const socket = byHand ? path.resolve(process.env[DEBUG]) : path.join(process.env.PLUGIN_UNIX_SOCKET_DIR ?? fs.mkdtempSync('/tmp/plugin'), 'plugin.sock')
+  const socket = byHand ? path.resolve(process.env[DEBUG]) : path.join(process.env.PLUGIN_UNIX_SOCKET_DIR ?? ownDirectory(), 'plugin.sock')
   if (byHand) {
     fs.rmSync(socket, { force: true })
     process.umask(0o077)
@@ -100,6 +101,13 @@ export function serve (channel) {
     if (byHand) process.stderr.write(`waiting for mpush; the plugin's entry: { "reattach": ${JSON.stringify(socket)}, "config": {…} }\n`)
     else fs.writeSync(1, `1|${PROTOCOL}|unix|${socket}|grpc\n`)
   })
+}
+
+// ownDirectory makes a place for the socket, for a host that gives none.
+function ownDirectory () {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'plugin'))
+  process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true }))
+  return directory
 }
 
 function load (file) {
@@ -285,6 +293,7 @@ class Life {
     let result
     try {
       result = await this.channel.deliver(delivery, lease.abort.signal)
+      if (!result?.kind) throw new Error('deliver returned no outcome')
     } catch (err) {
       if (!lease.abort.signal.aborted) log('ERROR', 'delivery failed', { receiver: delivery.receiver, mid: lease.mid, err: err.message })
       result = outcome.retry(err.message)

@@ -115,7 +115,7 @@ async function post (url, text, timeoutMs, signal) {
   } catch (err) {
     // Never err.message of a bad url, which may hold it.
     if (err.name === 'TimeoutError') return outcome.retry(`no answer within ${timeoutMs} ms`)
-    return outcome.retry(`no answer: ${err.cause?.code ?? err.code ?? err.name}`)
+    return outcome.retry(`no answer: ${err.cause?.code ?? err.cause?.message ?? err.name}`)
   }
   return judge(answer.status, word, answer.headers.get('retry-after'))
 }

@@ -1,7 +1,6 @@
 package nodeslack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,32 +69,15 @@ func entry(t *testing.T, far *foreign.FarSide, names ...string) harness.Object {
 
 func start(t *testing.T, plugin harness.Object) *harness.Relay {
 	t.Helper()
-	return harness.Start(t, harness.Object{"plugins": harness.Object{"slack": plugin}})
+	r := harness.Start(t, harness.Object{"plugins": harness.Object{"slack": plugin}})
+	foreign.Running(t, r, "slack")
+	return r
 }
 
 func TestUnitTestsPass(t *testing.T) {
 	needNode(t)
 	if out, err := exec.Command("node", "--test").CombinedOutput(); err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
-	}
-}
-
-func TestProtocolIsTheCurrentOne(t *testing.T) {
-	want, err := os.ReadFile("../../sdk/pluginpb/plugin.proto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile("proto/plugin.proto"); err != nil || !bytes.Equal(got, want) {
-		t.Error("proto/plugin.proto is not the protocol's (cp sdk/pluginpb/plugin.proto examples/node-slack/proto/)", err)
-	}
-	code, err := os.ReadFile("mpush.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, word := range []string{pluginpb.CookieKey, pluginpb.CookieValue} {
-		if !strings.Contains(string(code), "'"+word+"'") {
-			t.Errorf("mpush.js lacks the cookie %s", word)
-		}
 	}
 }
 

@@ -67,7 +67,9 @@ func url(far *foreign.FarSide, path string) string {
 
 func start(t *testing.T, plugin harness.Object) *harness.Relay {
 	t.Helper()
-	return harness.Start(t, harness.Object{"plugins": harness.Object{"apprise": plugin}})
+	r := harness.Start(t, harness.Object{"plugins": harness.Object{"apprise": plugin}})
+	foreign.Running(t, r, "apprise")
+	return r
 }
 
 // client is the first client of an entry.

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import queue
+import shutil
 import signal
 import sys
 import tempfile
@@ -161,6 +162,7 @@ pb = _Messages(_pool, "mpush.plugin.v1")
 
 def serve(channel):
     """Makes the process a channel; it never returns."""
+    life = _Life(channel)
     by_hand = os.environ.get(COOKIE_KEY) != COOKIE_VALUE
     if by_hand and not os.environ.get(DEBUG):
         sys.exit('this is an mpush channel plugin; it is not run by hand: name it in the "plugins" section of mpush\'s config.json')
@@ -173,7 +175,9 @@ def serve(channel):
             os.remove(socket)
         os.umask(0o077)
     else:
-        directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp()
+        directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR")
+        if not directory:  # a host other than mpush
+            directory = life.own_directory = tempfile.mkdtemp()
         socket = os.path.join(directory, "plugin.sock")
         handshake = os.dup(1)
         os.dup2(2, 1)  # what is printed goes to the log
@@ -181,7 +185,6 @@ def serve(channel):
             signal.signal(number, lambda *_: None)  # the core says when to stop
     _log_as_json()
 
-    life = _Life(channel)
     server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((
         _service("mpush.plugin.v1.Plugin", {
@@ -257,6 +260,7 @@ class _Life:
         self.last_request = 0
         self.routes = {}  # by receiver; one for each that ever got a message
         self.pool = None
+        self.own_directory = None  # of the socket, to be removed
 
     # The calls of the core.
 
@@ -346,9 +350,14 @@ class _Life:
         if not first:
             threading.Event().wait()  # whoever came first ends it
         if not self.asked:
-            _after(LAST_DRAIN, lambda: os._exit(0))
+            _after(LAST_DRAIN, self._exit)
             self._cancel_all()
             self._drain(LAST_DRAIN)
+        self._exit()
+
+    def _exit(self):
+        if self.own_directory:
+            shutil.rmtree(self.own_directory, ignore_errors=True)
         os._exit(0)  # without waiting for threads that hang
 
     def _stream_ended(self):
@@ -476,6 +485,8 @@ class _Life:
             delivery = lease.delivery
             try:
                 result = self.channel.deliver(delivery)
+                if not isinstance(result, pb.Outcome):
+                    raise TypeError("deliver returned no outcome")
             except Exception as err:
                 log.exception("delivery failed, receiver %s, mid %d", delivery.receiver, lease.mid)
                 result = retry(type(err).__name__)

@@ -4,4 +4,6 @@
 //
 //   - farside.go: [FarSide], the service
 //   - trial.go: what every such channel must stand
+//
+// Its own tests see that the examples' copies of the protocol are current.
 package foreign

@@ -27,6 +27,14 @@ func Names() []string {
 	return names
 }
 
+// Running waits until a channel of a relay that has just been started runs, and
+// returns its process. Interpreters start slowly on a busy machine: one that
+// misses the core's limit for it is started again.
+func Running(t testing.TB, r *harness.Relay, channel string) (pid int) {
+	t.Helper()
+	return r.WaitRestart(t, channel, 0)
+}
+
 // Send sends a text to a receiver and returns as soon as that is on disk.
 func Send(t testing.TB, r *harness.Relay, receiver, text string) {
 	t.Helper()
@@ -45,7 +53,7 @@ func Send(t testing.TB, r *harness.Relay, receiver, text string) {
 // relay runs; far is what the channel hands messages to.
 func SurvivesAKill(t *testing.T, r *harness.Relay, channel string, far *FarSide) {
 	t.Helper()
-	pid := r.Channel(t, channel).PID
+	pid := Running(t, r, channel)
 	var senders sync.WaitGroup
 	for _, name := range Names() {
 		senders.Go(func() {
