@@ -15,7 +15,8 @@ import (
 	"mpush/sdk/pluginpb"
 )
 
-// Config is the operator's configuration of this channel.
+// Config is the operator's configuration of this channel. It belongs to the
+// goroutine that Configure or Validate is called in.
 type Config struct {
 	// Channel is the name that the operator gave this channel.
 	Channel string

@@ -29,7 +29,8 @@ func Retry(err error) error {
 	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_RETRY, err: err}
 }
 
-// RetryAfter marks err as passing: deliver again, but not before after.
+// RetryAfter marks err as passing: deliver again, but not before after, which is
+// rounded up to whole milliseconds. 0 or less is as Retry.
 func RetryAfter(after time.Duration, err error) error {
 	return &outcomeError{kind: pluginpb.OutcomeKind_OUTCOME_KIND_RETRY, after: after, err: err}
 }
@@ -48,15 +49,25 @@ func Gone(err error) error {
 type Code = pluginpb.ErrorCode
 
 const (
-	CodeInvalid         = pluginpb.ErrorCode_ERROR_CODE_INVALID
+	// CodeInvalid: malformed or out of range.
+	CodeInvalid = pluginpb.ErrorCode_ERROR_CODE_INVALID
+	// CodeUnauthenticated: the token or the session is missing or wrong.
 	CodeUnauthenticated = pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED
-	CodeForbidden       = pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN
-	CodeNameInUse       = pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE
-	CodeUnknownCommand  = pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND
-	CodeLimit           = pluginpb.ErrorCode_ERROR_CODE_LIMIT
-	CodeUnavailable     = pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
-	CodeTooLarge        = pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
-	CodeNotFound        = pluginpb.ErrorCode_ERROR_CODE_NOT_FOUND
+	// CodeForbidden: the caller is known, but may not.
+	CodeForbidden = pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN
+	// CodeNameInUse: another exclusive channel holds the name.
+	CodeNameInUse = pluginpb.ErrorCode_ERROR_CODE_NAME_IN_USE
+	// CodeUnknownCommand: no channel claims the command.
+	CodeUnknownCommand = pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND
+	// CodeLimit: a limit is reached; the message names it. See Error.RetryAfter.
+	CodeLimit = pluginpb.ErrorCode_ERROR_CODE_LIMIT
+	// CodeUnavailable: not now, since something starts or stops, or the disk is
+	// full. The same may be asked again.
+	CodeUnavailable = pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
+	// CodeTooLarge: over the limit of a message or a frame.
+	CodeTooLarge = pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE
+	// CodeNotFound: there is no such message, or it is not the caller's.
+	CodeNotFound = pluginpb.ErrorCode_ERROR_CODE_NOT_FOUND
 )
 
 // ErrUnanswered is what a Host call returns when the core went away after it was
@@ -66,7 +77,9 @@ var ErrUnanswered = errors.New("the core went away without an answer")
 
 // Error is the core's refusal of a request, or a plugin's of a command.
 type Error struct {
-	Code    Code
+	// Code says what kind of refusal it is.
+	Code Code
+	// Message is for people, without secrets; of a plugin's at most 1 KiB is kept.
 	Message string
 	// RetryAfter is after how long a client that met a rate limit (CodeLimit)
 	// may ask again. 0: time alone does not help, or nobody knows.
@@ -87,7 +100,7 @@ func CodeOf(err error) Code {
 // Invalidity is one thing that is wrong with a configuration.
 type Invalidity struct {
 	Path    string // the key within the section, "clients[0].url"
-	Message string
+	Message string // what is wrong and what was expected, without the path
 }
 
 func (i *Invalidity) Error() string {

@@ -11,14 +11,14 @@ import (
 // Message is what a sender sent. It is shared by all its deliveries: read it
 // only.
 type Message struct {
-	MID        int64
-	SendType   SendType
-	Target     string // the receiver's name or the group's
-	FromMethod string // the ingress channel's name
-	FromName   string // the authenticated sender, or ""
-	Text       string
-	Desp       string
-	Extra      []byte // a JSON object, never empty
+	MID        int64    // unique, increasing; equal in each delivery of the message
+	SendType   SendType // what Target names
+	Target     string   // the receiver's name or the group's
+	FromMethod string   // the ingress channel's name
+	FromName   string   // the authenticated sender, or ""
+	Text       string   // the message's title or whole text
+	Desp       string   // more of it, often Markdown; "" is none
+	Extra      []byte   // a JSON object, never empty
 
 	once   sync.Once
 	packet []byte

@@ -45,6 +45,8 @@ type Manifest struct {
 	Version     string // its own version, free text
 	Description string // a sentence or two for the operator
 	// Commands are the client commands that this plugin answers; see Commander.
+	// At most 64, of at most 64 bytes each; a command that another channel claims
+	// keeps this one from starting.
 	Commands []string
 	// Rights are what it needs beyond carrying messages; the operator grants
 	// them.
@@ -71,8 +73,8 @@ const (
 
 // Explained is a word of the protocol with its meaning, one sentence.
 type Explained struct {
-	Word    string
-	Meaning string
+	Word    string // as it is on the wire
+	Meaning string // for people
 }
 
 // Right is something that an operator must grant.
@@ -154,7 +156,10 @@ type Starter interface {
 // Stopper drains.
 type Stopper interface {
 	// Stop stops accepting, finishes or gives up what is in flight and closes
-	// connections, before ctx ends.
+	// connections, before ctx ends, some seconds after it was called. No delivery
+	// begins any more by then, and those that run are over or were cut off. The
+	// Host still works, so that outcomes and detachments are told. An error is
+	// logged. It is called once, also if Start was not, and if the core is gone.
 	Stop(ctx context.Context) error
 }
 
@@ -216,23 +221,32 @@ type Dispatcher interface {
 type Commander interface {
 	// Command handles one command of an authenticated client. info is text for
 	// the client, "" for nothing to say. An error (see Error) is shown to the
-	// client. Called in a goroutine of its own.
+	// client. Called in a goroutine of its own, for each receiver one at a time
+	// and in order, for 64 receivers at once. After 30 s the core answers the
+	// client in the plugin's place; ctx ends only when the plugin must. A panic is
+	// logged and an error.
 	Command(ctx context.Context, command *Command) (info string, err error)
 }
 
 // Command is a client's command that the plugin claims.
 type Command struct {
+	// Name is the command, one of Manifest.Commands.
 	Name string
-	// Data is the packet's data, JSON.
+	// Data is the packet's data, JSON of at most 1 MiB; empty for none.
 	Data []byte
-	// Receiver is the authenticated caller, Group its group or "".
+	// Receiver is the authenticated caller.
 	Receiver string
-	Group    string
+	// Group is the caller's group, "" for none.
+	Group string
 }
 
 // HealthReporter tells how the channel is.
 type HealthReporter interface {
-	// Health returns nil or why the channel works badly. It must be quick.
+	// Health returns nil or why the channel works badly, which the operator
+	// reads; at most 1 KiB is kept. It is asked every few seconds, in a goroutine
+	// of its own, at any time after Configure and while other methods run. It must
+	// be quick: ctx ends when the core no longer waits, and a plugin that misses
+	// twice in a row is taken for hung and restarted.
 	Health(ctx context.Context) error
 }
 
@@ -240,16 +254,20 @@ type HealthReporter interface {
 type SendType = pluginpb.SendType
 
 const (
+	// Personal: the target is a receiver's name.
 	Personal = pluginpb.SendType_SEND_TYPE_PERSONAL
-	Group    = pluginpb.SendType_SEND_TYPE_GROUP
+	// Group: the target is a group's name.
+	Group = pluginpb.SendType_SEND_TYPE_GROUP
 )
 
 // Delivery is one message for one receiver.
 type Delivery struct {
 	// Message is shared between deliveries: read it only.
-	Message  *Message
+	Message *Message
+	// Receiver is who the message is for.
 	Receiver string
-	// Address is what Declare, Register or Attach gave for this route.
+	// Address is what Declare, Register or Attach gave for this route: read it
+	// only.
 	Address []byte
 	// Generation identifies the attachment.
 	Generation uint64
@@ -263,16 +281,18 @@ type Delivery struct {
 
 // Route is a receiver's route on this channel.
 type Route struct {
-	Receiver string
-	Group    string // "" is none
+	Receiver string // 1 to 256 bytes of UTF-8 without control characters
+	Group    string // likewise; "" is none
 	// Address is the channel's own; it comes back with each Delivery. At most
 	// 64 KiB.
 	Address []byte
-	Policy  Policy
+	// Policy is how the core treats the route.
+	Policy Policy
 }
 
 // Policy is how the core treats a route. The zero value suits an additional
-// route whose Deliver reports each outcome itself.
+// route whose Deliver reports each outcome itself. Durations are rounded up to
+// whole milliseconds; negative ones are 0.
 type Policy struct {
 	// Exclusive holds the receiver's name: another exclusive channel is refused
 	// it. Else the route stands beside the others.
@@ -333,21 +353,24 @@ type Host interface {
 	// is text for the client, "" for nothing to say.
 	Command(ctx context.Context, command ClientCommand) (info string, err error)
 
-	// Register stores a durable route. Unlike Declare it adds to what is there.
+	// Register stores a durable route. Unlike Declare it adds to what is there;
+	// a route that the channel has for the receiver is replaced. It is for the
+	// receiver whose Command is being answered: else it is CodeForbidden.
 	Register(ctx context.Context, route Route) error
 
 	// Unregister forgets the authenticated caller: its routes and its queue.
 	Unregister(ctx context.Context, credentials Credentials) error
 
 	// Announce sets the fields that this channel adds to AUTH replies, all at
-	// once. Values are marshalled to JSON.
+	// once: at most 64 KiB. Values are marshalled to JSON.
 	Announce(ctx context.Context, fields map[string]any) error
 
 	// State returns the channel's durable entries whose keys begin with prefix.
 	State(ctx context.Context, prefix string) (map[string][]byte, error)
 
 	// SetState writes an entry, durable on return: a key of 1 to 256 bytes, a
-	// value of at most 64 KiB. A nil or empty value deletes it.
+	// value of at most 64 KiB, and all entries together at most 1 MiB. A nil or
+	// empty value deletes it.
 	SetState(ctx context.Context, key string, value []byte) error
 
 	// CheckToken checks a token and nothing else.
@@ -357,7 +380,7 @@ type Host interface {
 // Credentials are a caller's, as it sent them. The core checks them, so that
 // no token needs to be in a plugin.
 type Credentials struct {
-	Token string
+	Token string // the relay's token
 	Auth  string // the session from an earlier AUTH
 	// Trusted lets the caller in without a token. It needs the right
 	// AcceptWithoutToken. A given Auth is still checked.
@@ -367,13 +390,17 @@ type Credentials struct {
 
 // Publish is a message to send.
 type Publish struct {
+	// Credentials are the sender's. The session in them, if any, is who the
+	// message is from.
 	Credentials Credentials
-	SendType    SendType
-	Target      string
-	Text        string
-	Desp        string
-	Extra       []byte        // a JSON object; empty stands for {}
-	Wait        time.Duration // 0: return as soon as the message is on disk
+	SendType    SendType // Personal or Group
+	Target      string   // the receiver's name or the group's
+	Text        string   // with Desp and Extra at most 1 MiB
+	Desp        string   // "" is none
+	Extra       []byte   // a JSON object; empty stands for {}
+	// Wait is how long to wait for the receivers, at most 10 min. 0: return as
+	// soon as the message is on disk.
+	Wait time.Duration
 	// IdempotencyKey is what the sender calls the message by, 1 to 256 bytes, so
 	// that it can send it again without sending it twice: within 24 h the same
 	// key of the same sender queues nothing, and tells what became of the first.
@@ -396,15 +423,16 @@ type Published struct {
 
 // Status is one receiver's status word.
 type Status struct {
-	Receiver string
-	Status   string
+	Receiver string // a name
+	Status   string // "ok", "wait", "ready", "NAME-ok", …
 }
 
 // ClientCommand is a client's command for whatever channel claims it.
 type ClientCommand struct {
+	// Credentials are the client's; they need its session.
 	Credentials Credentials
-	Name        string
-	Data        []byte // the packet's data, JSON
+	Name        string // the packet's cmd
+	Data        []byte // the packet's data, JSON of at most 1 MiB; empty is none
 	// Queued is as that of Publish.
 	Queued func()
 }
@@ -420,11 +448,12 @@ type Session struct {
 
 // Attach asks for a receiver's route.
 type Attach struct {
+	// Credentials are the client's: the token, or Trusted.
 	Credentials Credentials
-	Name        string
-	Group       string // "" is none
-	Policy      Policy
-	Address     []byte
+	Name        string // of the receiver: 1 to 256 bytes of UTF-8 without control characters
+	Group       string // likewise; "" is none
+	Policy      Policy // how the core treats the route
+	Address     []byte // the channel's own; it comes back with each Delivery
 	// Ready, if set, is called with the session before any Dispatch of this
 	// attachment and before Evict of the one that it replaces. It must not
 	// block. It is not called when the attach is refused.
@@ -436,8 +465,8 @@ type Confirm struct {
 	// Credentials say whose it is. A plugin that was given the caller in a
 	// Command sets Receiver instead.
 	Credentials Credentials
-	Receiver    string
-	MID         int64
+	Receiver    string // instead of Credentials
+	MID         int64  // of the message
 	// HandoffOnly confirms this channel's hand-off ("NAME-ok-comfirm") instead
 	// of acknowledging the message ("ok").
 	HandoffOnly bool

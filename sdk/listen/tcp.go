@@ -21,8 +21,9 @@ type Options struct {
 	// hundred bytes in the channel's own protocol. Nil says nothing.
 	Refusal []byte
 	// Crowd counts each connection for the address that it comes from. Nil does
-	// not. Crowded is the Refusal of those that are too many for it.
-	Crowd   *Crowd
+	// not.
+	Crowd *Crowd
+	// Crowded is the Refusal of those that are too many for it.
 	Crowded []byte
 	// KeepAlive is the period of TCP's probes on idle connections: 0 is Go's
 	// default, negative turns them off.

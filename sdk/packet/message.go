@@ -15,11 +15,11 @@ const (
 type Message struct {
 	Mid        string // decimal digits
 	SendType   string // Personal or Group
-	Target     string
+	Target     string // a receiver's name or a group's
 	FromMethod string // the channel that the message came in by
 	FromName   string // the authenticated sender, or ""
-	Text       string
-	Desp       string
+	Text       string // UTF-8
+	Desp       string // likewise
 	Extra      []byte // a JSON object; empty stands for {}
 }
 

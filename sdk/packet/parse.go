@@ -32,6 +32,7 @@ const maxCommandBytes = 64
 
 // Packet is one packet, with what its command means still to be parsed.
 type Packet struct {
+	// Cmd is the command's name, of at most 64 bytes.
 	Cmd string
 	// Data is the JSON value as it was sent, a part of the parsed bytes; nil
 	// where there is none.
@@ -129,7 +130,7 @@ var (
 
 // Login is what an AUTH packet asks for.
 type Login struct {
-	Token string
+	Token string // "" if none was given
 	Name  string // "" if none was given
 	Group string // "" is none
 }

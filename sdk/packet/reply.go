@@ -8,8 +8,8 @@ import (
 
 // Status is one receiver's status word.
 type Status struct {
-	Receiver string
-	Status   string
+	Receiver string // a name
+	Status   string // a word of the wire
 }
 
 // AppendReply appends the MESSAGE_REPLY packet: the statuses under "status",

@@ -10,8 +10,8 @@ import (
 type Send struct {
 	SendType string // Personal or Group
 	Target   string // a valid name
-	Text     string
-	Desp     string
+	Text     string // "" if none was given
+	Desp     string // "" if none was given
 	Extra    []byte // a JSON object as it was sent; empty stands for {}
 	// IdempotencyKey is the sender's own name for the message, "" for none.
 	IdempotencyKey string
