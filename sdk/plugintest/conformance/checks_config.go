@@ -106,26 +106,26 @@ func (k *Kit) section() (map[string]json.RawMessage, error) {
 
 // refused tries a section, in a life of its own, and returns the paths of the
 // errors.
-func (k *Kit) refused(ctx context.Context, keys map[string]json.RawMessage) (paths []string, schema map[string]any, err error) {
+func (k *Kit) refused(ctx context.Context, keys map[string]json.RawMessage) (paths []string, err error) {
 	text, err := json.Marshal(keys)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	l, err := k.introduced(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer l.close()
 	diagnostics, err := l.configure(ctx, string(text))
 	if err != nil {
-		return nil, nil, fmt.Errorf("a bad section must be answered with diagnostics: %w", err)
+		return nil, fmt.Errorf("a bad section must be answered with diagnostics: %w", err)
 	}
 	for _, d := range diagnostics {
 		if isError(d) {
 			paths = append(paths, d.GetPath())
 		}
 	}
-	return paths, rootOf(l.manifest.GetConfigSchema()), nil
+	return paths, nil
 }
 
 // rootOf is what a schema says of the section itself.
@@ -159,14 +159,16 @@ func refusesUnknownKey(ctx context.Context, k *Kit) error {
 		return err
 	}
 	keys[strangeKey] = json.RawMessage("true")
-	paths, schema, err := k.refused(ctx, keys)
+	switch rootOf(k.manifest.GetConfigSchema())["additionalProperties"] {
+	case false:
+		return nil // the core refuses it
+	case true:
+		return skip("its schema allows any key")
+	}
+	paths, err := k.refused(ctx, keys)
 	switch {
 	case err != nil:
 		return err
-	case schema["additionalProperties"] == false:
-		return nil // the core refuses it
-	case schema["additionalProperties"] == true:
-		return skip("its schema allows any key")
 	case slices.Contains(paths, strangeKey):
 		return nil
 	case len(paths) > 0:
@@ -184,18 +186,17 @@ func refusesWrongTypes(ctx context.Context, k *Kit) error {
 	if len(keys) == 0 {
 		return skip("the given section names no key")
 	}
+	properties, _ := rootOf(k.manifest.GetConfigSchema())["properties"].(map[string]any)
 	var wrong []string
 	for _, key := range slices.Sorted(maps.Keys(keys))[:min(len(keys), mostKeys)] {
+		if property, _ := properties[key].(map[string]any); property["type"] != nil {
+			continue // the core refuses it
+		}
 		bad := maps.Clone(keys)
 		bad[key] = otherType(keys[key])
-		paths, schema, err := k.refused(ctx, bad)
+		paths, err := k.refused(ctx, bad)
 		if err != nil {
 			return err
-		}
-		properties, _ := schema["properties"].(map[string]any)
-		property, _ := properties[key].(map[string]any)
-		if property["type"] != nil {
-			continue // the core refuses it
 		}
 		if !slices.ContainsFunc(paths, func(path string) bool { return under(path, key) }) {
 			wrong = append(wrong, fmt.Sprintf("%s: %s is refused with the paths %q", key, bad[key], paths))

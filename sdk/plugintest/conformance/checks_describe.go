@@ -56,7 +56,7 @@ func shakesHands(ctx context.Context, k *Kit) error {
 	if err != nil {
 		return err
 	}
-	defer inst.close()
+	k.spare = inst
 	if _, before := inst.shaken(); len(before) > 0 {
 		k.note("stdout before the handshake: %s (the core takes it for output; other hosts may not)", listed(before))
 	}
@@ -68,7 +68,8 @@ func describes(ctx context.Context, k *Kit) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	l.cancel()
+	k.spare = l.inst
 	m := l.manifest
 	var wrong []string
 	fault := func(is bool, format string, args ...any) {
@@ -155,13 +156,8 @@ func differs(a, b *pluginpb.DescribeResponse) string {
 	return "return fixed facts"
 }
 
-func hasSchema(ctx context.Context, k *Kit) error {
-	l, err := k.introduced(ctx)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	text := l.manifest.GetConfigSchema()
+func hasSchema(_ context.Context, k *Kit) error {
+	text := k.manifest.GetConfigSchema()
 	if len(text) == 0 {
 		return skip("it has none: Configure alone judges the section")
 	}

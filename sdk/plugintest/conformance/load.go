@@ -41,17 +41,16 @@ func (k *Kit) loaded(ctx context.Context) (*loadReport, error) {
 		return nil, err
 	}
 	report := &loadReport{}
-	asking, stopAsking := context.WithCancel(ctx)
-	asked := make(chan struct{})
+	over, asked := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(asked)
-		report.slowest, report.unwell = l.askHealth(asking)
+		report.slowest, report.unwell = l.askHealth(ctx, over)
 	}()
 	report.messages, report.missing = l.run(ctx, k.target.Messages)
 	if report.missing == nil {
 		report.missing = l.quiet(ctx)
 	}
-	stopAsking()
+	close(over)
 	<-asked
 	l.mu.Lock()
 	report.wrong, report.kinds = l.ledger.takeWrong(), l.ledger.kinds
@@ -72,28 +71,30 @@ func (g *ledger) takeWrong() map[string][]string {
 	return wrong
 }
 
-// askHealth asks until ctx ends. Two questions in a row without an answer are an
-// error, as they are to the core.
-func (l *life) askHealth(ctx context.Context) (slowest time.Duration, err error) {
+// askHealth asks until the load is over, and twice more, however short it was.
+// Two questions in a row without an answer are an error, as they are to the core.
+func (l *life) askHealth(ctx context.Context, over <-chan struct{}) (slowest time.Duration, err error) {
 	misses := 0
-	for {
+	for more := 2; more > 0; {
+		select {
+		case <-over:
+			more--
+		default:
+		}
 		began := time.Now()
 		_, err := l.health(ctx)
-		if ctx.Err() != nil {
-			return slowest, nil
-		}
 		slowest = max(slowest, time.Since(began))
 		if err == nil {
 			misses = 0
-		} else if misses++; misses == 2 {
+		} else if misses++; misses == 2 || ctx.Err() != nil {
 			return slowest, err
 		}
 		select {
-		case <-ctx.Done():
-			return slowest, nil
+		case <-over:
 		case <-time.After(healthEvery):
 		}
 	}
+	return slowest, nil
 }
 
 // offer makes every route take messages as fast as it settles them: so many for
