@@ -90,6 +90,7 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/SherClockHolmes/webpush-go": {"mpush/plugins/webpush"},
 		"github.com/bufbuild/protocompile/...":  {"mpush/sdk/pluginpb/protogen"},
+		"github.com/eclipse/paho.golang/...":    {"mpush/examples/mqtt"},
 		"github.com/emersion/go-message/...":    {"mpush/examples/smtp"},
 		"github.com/emersion/go-sasl":           {"mpush/examples/smtp"},
 		"github.com/emersion/go-smtp":           {"mpush/examples/smtp"},
