@@ -44,8 +44,8 @@ func startMosquitto(t *testing.T, more string) *mosquitto {
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { m.stop(t) }) // also of one that does not start
 	m.start(t)
-	t.Cleanup(func() { m.stop(t) })
 	return m
 }
 
@@ -99,7 +99,7 @@ func (m *mosquitto) start(t *testing.T) {
 
 func (m *mosquitto) stop(t *testing.T) {
 	t.Helper()
-	if m.cmd == nil {
+	if m.cmd == nil || m.cmd.Process == nil {
 		return
 	}
 	_ = m.cmd.Process.Signal(syscall.SIGTERM)
