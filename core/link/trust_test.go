@@ -120,6 +120,8 @@ func TestPluginRegistersOnlyItsReceivers(t *testing.T) {
 	if err := c.board.Claim("mail", []string{"SUBSCRIBE"}); err != nil {
 		t.Fatal(err)
 	}
+	p.say(authenticate(1, withToken(), "mail-0", "")) // so that its stream is open
+	p.hear()
 	for name, want := range map[string]pluginpb.ErrorCode{"mail-1": 0, "phone": pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN} {
 		session, err := c.auth.Issue(name, "")
 		if err != nil {
