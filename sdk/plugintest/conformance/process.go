@@ -27,6 +27,8 @@ type process struct {
 	done chan struct{}   // closed when besides its group is gone and its output is read
 	left []int           // of its group, groupGrace after its end; then killed
 
+	pumps sync.WaitGroup // read the output
+
 	mu     sync.Mutex
 	reaped bool // the pid may belong to a stranger
 }
@@ -68,10 +70,9 @@ func startProcess(cmd *exec.Cmd, stdout, stderr func([]byte)) (*process, error) 
 			return
 		}
 		p.pid = cmd.Process.Pid
+		p.pumps.Go(func() { pump(outR, stdout) })
+		p.pumps.Go(func() { pump(errR, stderr) })
 		started <- nil
-		var pumps sync.WaitGroup
-		pumps.Go(func() { pump(outR, stdout) })
-		pumps.Go(func() { pump(errR, stderr) })
 		awaitDeath(cmd, func() {
 			died()
 			p.sweep()
@@ -80,7 +81,7 @@ func startProcess(cmd *exec.Cmd, stdout, stderr func([]byte)) (*process, error) 
 		deadline := time.Now().Add(pipeDrain)
 		_ = outR.SetReadDeadline(deadline)
 		_ = errR.SetReadDeadline(deadline)
-		pumps.Wait()
+		p.pumps.Wait()
 		closeAll(inW, outR, errR)
 		close(p.done)
 	}()
@@ -126,9 +127,11 @@ func (p *process) kill() {
 // hangUp closes stdin, as a core's end does.
 func (p *process) hangUp() { _ = p.stdin.Close() }
 
-// cutPipes closes all pipes, as a core's death does.
+// cutPipes closes all pipes, as a core's death does: when the plugin hears of
+// it by stdin, nobody reads what it says any more.
 func (p *process) cutPipes() {
-	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
-		_ = f.Close()
-	}
+	_ = p.stdout.Close()
+	_ = p.stderr.Close()
+	p.pumps.Wait() // only then they are closed indeed
+	_ = p.stdin.Close()
 }
