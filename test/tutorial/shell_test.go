@@ -25,7 +25,7 @@ type shell struct {
 
 // isolated is a command in a network of its own.
 func isolated(ctx context.Context, script string, more ...string) *exec.Cmd {
-	arguments := append([]string{"--net", "--map-root-user", "--pid", "--fork", "--kill-child", "--", "bash", "-c", script}, more...)
+	arguments := append([]string{"--net", "--map-root-user", "--pid", "--mount-proc", "--fork", "--kill-child", "--", "bash", "-c", script}, more...)
 	return exec.CommandContext(ctx, "unshare", arguments...)
 }
 
@@ -87,7 +87,8 @@ func open(t *testing.T, dir, checkout string) *shell {
 func (s *shell) run(block string) (printed string, err error) {
 	s.blocks++
 	mark := fmt.Sprintf("end of block %d", s.blocks)
-	if _, err := fmt.Fprintf(s.stdin, "%s\necho %q\n", block, mark); err != nil {
+	// What a block prints need not end with a line break.
+	if _, err := fmt.Fprintf(s.stdin, "%s\nprintf '\\n%%s\\n' %q\n", block, mark); err != nil {
 		return "", err
 	}
 	timeout := time.NewTimer(patience)
@@ -100,7 +101,7 @@ func (s *shell) run(block string) (printed string, err error) {
 				return all.String(), fmt.Errorf("a command failed, or the shell ended")
 			}
 			if line == mark {
-				return all.String(), nil
+				return strings.TrimSuffix(all.String(), "\n"), nil
 			}
 			all.WriteString(line + "\n")
 		case <-timeout.C:
