@@ -16,7 +16,7 @@ race: ## run all tests under the race detector (needs a C compiler)
 bench: ## measure the whole pipeline over loopback, through real processes
 	go test -run '^$$' -bench Pipeline ./test/bench
 
-proto: ## generate sdk/pluginpb from plugin.proto, and the examples' copies
+proto: ## generate sdk/pluginpb and docs/plugins/protocol.md from plugin.proto, and the examples' copies
 	go generate ./sdk/pluginpb
 	go test -run Copies ./test/foreign -update
 
