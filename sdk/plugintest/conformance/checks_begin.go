@@ -122,7 +122,7 @@ func answersCommands(ctx context.Context, k *Kit) error {
 			claimed = claimed || name == c.Name
 		}
 		if !claimed {
-			return fmt.Errorf("Describe does not claim %s, but %q: no core would send it", c.Name, l.manifest.GetCommands())
+			return fmt.Errorf("the command %s is not among those that Describe claims, %q: no core would send it", c.Name, l.manifest.GetCommands())
 		}
 	}
 	return l.populate(ctx)

@@ -67,7 +67,7 @@ func refusals(diagnostics []*pluginpb.Diagnostic) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return fmt.Errorf("Configure refuses the section: %s", listed(all))
+	return fmt.Errorf("the section is refused by Configure: %s", listed(all))
 }
 
 func isError(d *pluginpb.Diagnostic) bool {
