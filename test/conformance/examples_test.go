@@ -17,9 +17,11 @@ import (
 // example is what a conformance.json holds.
 type example struct {
 	Command   []string        `json:"command"`
+	Args      []string        `json:"args"`
 	Config    json.RawMessage `json:"config"`
 	MTLS      *bool           `json:"mtls"`
 	Receivers []string        `json:"receivers"`
+	Messages  int             `json:"messages"`
 	Commands  []struct {
 		Name string          `json:"name"`
 		Data json.RawMessage `json:"data"`
@@ -92,13 +94,14 @@ func TestExamplesConform(t *testing.T) {
 func (x example) target(t *testing.T, dir string) plugintest.Target {
 	t.Helper()
 	target := plugintest.Target{
-		Command: x.Command, Dir: dir, DisableMTLS: x.MTLS != nil && !*x.MTLS, Receivers: x.Receivers,
+		Command: x.Command, Dir: dir, DisableMTLS: x.MTLS != nil && !*x.MTLS, Receivers: x.Receivers, Messages: x.Messages,
 		Config: strings.ReplaceAll(string(x.Config), "${DIR}", harness.Dir(t)),
 		Env:    []string{"GORACE=atexit_sleep_ms=0"},
 	}
 	if len(x.Command) == 0 {
 		target.Command = []string{harness.Program(t, filepath.Base(dir))}
 	}
+	target.Command = append(target.Command, x.Args...)
 	for _, c := range x.Commands {
 		target.Commands = append(target.Commands, conformance.Command{Name: c.Name, Data: string(c.Data)})
 	}

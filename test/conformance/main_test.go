@@ -10,11 +10,13 @@
 //
 //   - command: the executable and its arguments, run in the folder; absent: the
 //     folder is a Go command, which is built
+//   - args: arguments of that
 //   - config: the plugin's section; in its texts ${DIR} is a directory of the
 //     test's own, empty at first
 //   - mtls: false for a runtime that cannot
 //   - commands: [{"name": …, "data": …}], client's commands that make routes
-//   - receivers: as in conformance.Target
+//   - receivers, messages: as in conformance.Target; few messages are for a
+//     plugin that waits long for a far side that is not there
 //   - requires: [{"run": [command …], "hint": …}]: the example is skipped, with
 //     the hint, if one of these commands, run in the folder, fails
 //

@@ -14,7 +14,7 @@ import (
 const (
 	// loadTime is for how long a load offers new messages: a plugin whose far
 	// side is slow gets fewer.
-	loadTime = 8 * time.Second
+	loadTime = 4 * time.Second
 	// quietTime is how long the kit listens for what should not come.
 	quietTime = 150 * time.Millisecond
 	// healthEvery is the pause between questions during a load.
