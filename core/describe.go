@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,6 +85,9 @@ func Describe(ctx context.Context, options Options, name string, mtls bool) (*Ma
 	manifest, err := s.Describe(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("channel %s: %w", channel.Name, err)
+	}
+	if strings.ContainsRune(name, filepath.Separator) { // no entry names it yet, and a file's name may be none for a channel
+		channel.Name = cmp.Or(manifest.GetName(), channel.Name)
 	}
 	return manualOf(channel, manifest, rights), nil
 }

@@ -23,10 +23,11 @@ func describeCommand(s *settings) *cobra.Command {
 		Short: "Print a plugin's manual: keys, commands, statuses, rights",
 		Long: `Describe starts a plugin, asks what it is and ends it again; it may be used while
 a relay runs. NAME is a channel of the configuration or a bundled one, PATH an
-executable (with a slash in it), which need not be configured yet. No value of
-the configuration is printed.`,
+executable (with a slash in it), which need not be configured yet; it goes by the
+name that it gives itself. No value of the configuration is printed.`,
 		Example: `  mpush plugin describe webhook
   mpush plugin describe ./plugins/telegram
+  mpush plugin describe --mtls=false ./slack/index.js
   mpush plugin describe telegram --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +49,7 @@ the configuration is printed.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the manifest and the JSON Schema as the plugin tells them")
-	cmd.Flags().BoolVar(&mtls, "mtls", true, "with PATH: encrypt the connection to it; false for a runtime that cannot")
+	cmd.Flags().BoolVar(&mtls, "mtls", true, "with PATH: encrypt the connection to it; false for runtimes that cannot, as Node.js and Python")
 	return cmd
 }
 

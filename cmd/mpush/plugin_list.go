@@ -24,7 +24,8 @@ func listCommand(s *settings) *cobra.Command {
   QUEUED     open messages of the receivers that have a route on it, even if
              another channel has them
   IN FLIGHT  messages that it holds, of how many it may (limits.inFlight)
-  LAST ERROR why its last life ended, its own complaint, or what it did wrong`,
+  LAST ERROR why its last life ended, its own complaint, or what it did wrong; a
+             long one is cut here, and whole with --json`,
 		Example: "  mpush plugin list --data data\n  mpush plugin list --json",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {

@@ -55,7 +55,7 @@ go there.
 
 Arguments that begin with a dash stand behind "--".`,
 		Example: `  mpush plugin test ./telegram --config telegram.json
-  mpush plugin test --config - -- node index.js <<< '{"clients": [{"name": "team"}]}'
+  mpush plugin test --mtls=false --config - -- node index.js <<< '{"clients": [{"name": "team"}]}'
   mpush plugin test ./push --command 'REGISTER_PUSH={"device": "d1"}' --receiver phone
   mpush plugin test ./telegram --config telegram.json --run 'exit|drain'`,
 		Args: cobra.MinimumNArgs(1),

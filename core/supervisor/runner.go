@@ -212,7 +212,7 @@ func (r *processRunner) PluginToHost(network, address string) (string, string, e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.spec.DisableMTLS && !r.cert {
-		return "", "", errors.New("the plugin cannot do mTLS; it has to be switched off for this channel")
+		return "", "", errors.New("the plugin cannot do mTLS: its entry needs \"mtls\": false (mpush plugin describe and test: --mtls=false)")
 	}
 	r.network, r.address = network, address
 	return network, address, nil
@@ -252,7 +252,7 @@ func (r *processRunner) reason(ctx context.Context, err error) error {
 	case ctx.Err() == nil:
 		return fmt.Errorf("handshake: %w", err)
 	case !r.isShaken():
-		return errors.New("no handshake in time")
+		return errors.New("no handshake in time: is it a plugin of mpush?")
 	default:
 		return errors.New("no connection in time after the handshake")
 	}

@@ -136,6 +136,9 @@ func (r *processRunner) reason(ctx context.Context, err error) error {
 	if r.proc == nil {
 		return fmt.Errorf("it cannot be started: %w", err)
 	}
+	if shaken && !r.target.DisableMTLS && !hasCertificate(r.handshake) {
+		return errors.New(`the handshake line has no certificate: serve with mutual TLS or, for a runtime that cannot, switch it off here (--mtls=false) and in the entry ("mtls": false)`)
+	}
 	select {
 	case <-r.proc.done:
 	case <-ctx.Done():
@@ -238,6 +241,12 @@ func isHandshake(line string) bool {
 		}
 	}
 	return true
+}
+
+// hasCertificate tells whether a handshake line ends with one.
+func hasCertificate(line string) bool {
+	fields := strings.Split(line, "|")
+	return len(fields) > 5 && strings.TrimSpace(fields[5]) != ""
 }
 
 // Stdout is the handshake line and its end.
