@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,8 @@ type secrets struct {
 	replacer atomic.Pointer[strings.Replacer]
 }
 
-// add hides further values, as they are and as they stand in JSON and in urls.
+// add hides further values, as they are and as they stand in JSON, in Go's
+// quotes, in urls and, if there are several, on their lines.
 func (s *secrets) add(values []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,8 +53,12 @@ func (s *secrets) add(values []string) {
 	s.known = s.known[max(0, len(s.known)-mostSecrets):]
 	var forms []string
 	for _, value := range s.known {
-		quoted, _ := json.Marshal(value) // a text
-		forms = append(forms, value, strings.Trim(string(quoted), `"`), url.QueryEscape(value), url.PathEscape(value))
+		encoded, _ := json.Marshal(value) // a text
+		for _, quoted := range []string{string(encoded), strconv.Quote(value)} {
+			forms = append(forms, quoted[1:len(quoted)-1])
+		}
+		forms = append(forms, value, url.QueryEscape(value), url.PathEscape(value))
+		forms = append(forms, linesOf(value)...)
 	}
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // one may contain another
 	var pairs []string
@@ -60,6 +66,20 @@ func (s *secrets) add(values []string) {
 		pairs = append(pairs, form, redacted)
 	}
 	s.replacer.Store(strings.NewReplacer(pairs...))
+}
+
+// linesOf are the lines of a key, say, that is printed line by line.
+func linesOf(value string) (lines []string) {
+	const least = 8 // bytes, else as with leastSecret
+	if !strings.Contains(value, "\n") {
+		return nil
+	}
+	for line := range strings.Lines(value) {
+		if line = strings.TrimSpace(line); len(line) >= least {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // hide replaces what is secret in a text.

@@ -30,7 +30,8 @@ type batch struct {
 	cancel     context.CancelFunc
 	routes     []*route
 	deliveries []*Delivery
-	wanted     int // deliveries that were not taken back
+	open       int  // deliveries without an outcome that were not taken back
+	cut        bool // one was taken back
 }
 
 // hold and release surround what the core has sent in one piece, so that it is
@@ -81,7 +82,7 @@ func (s *sequencer) gather() *batch {
 			continue
 		}
 		l.dispatched = true
-		b.add(r, &l.delivery)
+		b.add(r, l)
 	}
 	s.batches.ready = slices.Delete(s.batches.ready, 0, taken)
 	if len(b.routes) == 0 {
@@ -91,21 +92,27 @@ func (s *sequencer) gather() *batch {
 	return b
 }
 
-// add takes a delivery in. When the last one was taken back the call is cut off;
-// before that it goes on for the others.
-func (b *batch) add(r *route, d *Delivery) {
+// add takes a delivery in. When nothing is open any more, and not for outcomes
+// alone, the call is cut off; before that it goes on for the others.
+func (b *batch) add(r *route, l *lease) {
 	b.routes = append(b.routes, r)
-	b.deliveries = append(b.deliveries, d)
-	b.wanted++
-	var once bool
-	r.cancel = func() { // under the lock
-		if once {
-			return
-		}
-		once = true
-		if b.wanted--; b.wanted == 0 {
-			b.cancel()
-		}
+	b.deliveries = append(b.deliveries, &l.delivery)
+	b.open++
+	l.batch = b
+	r.cancel = func() { b.end(l, true) } // under the lock
+}
+
+// end notes that a delivery has its outcome or was taken back, whatever came
+// first. Call with the sequencer's lock held.
+func (b *batch) end(l *lease, cut bool) {
+	if l.batch != b {
+		return
+	}
+	l.batch = nil
+	b.open--
+	b.cut = b.cut || cut
+	if b.cut && b.open == 0 {
+		b.cancel()
 	}
 }
 

@@ -199,3 +199,52 @@ func TestPluginThatContradictsItselfIsRefused(t *testing.T) {
 	}()
 	Register(nil, p)
 }
+
+// A call that hangs over what was taken back is cut off, although the rest of it
+// has its outcome: else it would keep its place for ever.
+func TestBatchIsCutOffWhenNothingInItIsOpenAnyMore(t *testing.T) {
+	for name, test := range map[string]func(s *sequencer, d *Delivery){
+		"taken back last":  func(s *sequencer, d *Delivery) { d.Done(nil); s.recall("1", 1, 10) },
+		"taken back first": func(s *sequencer, d *Delivery) { s.recall("1", 1, 10); d.Done(nil) },
+		"evicted":          func(s *sequencer, d *Delivery) { d.Done(errors.New("503")); s.evict("1", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, s := newBatcher(t.Context())
+				s.leaseAll(2, 10)
+				call := <-b.calls
+				test(s, call.deliveries[0])
+				if call.ctx.Err() == nil {
+					t.Error("it goes on for nobody")
+				}
+				call.result <- nil
+			})
+		})
+	}
+}
+
+func TestBatchWhoseDeliveriesAllHaveOutcomesIsNotCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBatcher(t.Context())
+		s.leaseAll(2, 10)
+		call := <-b.calls
+		call.deliveries[0].Done(errors.New("503"))
+		call.deliveries[1].Done(nil)
+		s.evict("0", 1)
+		if call.ctx.Err() != nil {
+			t.Error("cut off at its end")
+		}
+		call.result <- nil
+	})
+}
+
+func TestOutcomeWithoutAReasonIsOneToo(t *testing.T) {
+	for want, err := range map[string]error{
+		"RETRY": Retry(nil), "REJECTED": Permanent(nil), "GONE": Gone(nil),
+	} {
+		o := outcomeOf(err)
+		if got := strings.TrimPrefix(o.kind.String(), "OUTCOME_KIND_"); got != want || o.text == "" {
+			t.Errorf("%s: %s %q", want, got, o.text)
+		}
+	}
+}

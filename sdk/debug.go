@@ -22,7 +22,7 @@ func serveDebug(p Plugin, path string) error {
 	if err := contradiction(p); err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeSocket(path); err != nil {
 		return err
 	}
 	listener, err := net.Listen("unix", path)
@@ -52,4 +52,19 @@ func serveDebug(p Plugin, path string) error {
 	err = g.Serve(listener)
 	slog.Info("the core has left, or was interrupted")
 	return err
+}
+
+// removeSocket removes what an earlier life has left, and nothing else.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is there already and is no socket", path)
+	default:
+		return os.Remove(path)
+	}
 }

@@ -21,7 +21,13 @@ type outcomeError struct {
 	err   error
 }
 
-func (e *outcomeError) Error() string { return e.err.Error() }
+func (e *outcomeError) Error() string {
+	if e.err == nil { // nothing to say beyond the class
+		return "no reason given"
+	}
+	return e.err.Error()
+}
+
 func (e *outcomeError) Unwrap() error { return e.err }
 
 // Retry marks err as passing: deliver again after the route's pause.

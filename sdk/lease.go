@@ -16,6 +16,7 @@ type lease struct {
 	seq      *sequencer
 	route    *route
 	next     *lease
+	batch    *batch // in whose call it is, still open; or nil
 
 	// again is the delivery to dispatch once more, nil for none.
 	again      *Delivery

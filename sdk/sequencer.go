@@ -215,6 +215,9 @@ func (s *sequencer) finish(l *lease, o outcome) {
 	}
 	r.queue.remove(l)
 	l.state = settled
+	if l.batch != nil {
+		l.batch.end(l, false)
+	}
 	s.report(l, o, false)
 	switch o.kind {
 	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED, pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:

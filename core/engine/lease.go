@@ -86,10 +86,18 @@ func (e *Engine) isBounded(rt *route) bool {
 	return l != nil && l.quota.most > 0
 }
 
-// othersWait tells whether more routes wait than there is room for.
+// othersWait tells whether more routes wait than there is room for, not counting
+// this one.
 func (e *Engine) othersWait(rt *route) bool {
 	l := e.links[rt.link]
-	return l != nil && l.quota.waiting.Len() > max(0, l.quota.most-l.quota.held)
+	if l == nil {
+		return false
+	}
+	waiting := l.quota.waiting.Len()
+	if rt.waits != nil {
+		waiting--
+	}
+	return waiting > max(0, l.quota.most-l.quota.held)
 }
 
 func (e *Engine) serve(l *link) {

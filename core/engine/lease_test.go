@@ -85,6 +85,19 @@ func TestMuteReceiversGiveWay(t *testing.T) {
 	d.wait(3000).got("deliver ann a gen1 try3", "deliver cid c gen3 try3") // nobody waits
 }
 
+// Its own wish for more does not make a route give up what it has.
+func TestRouteDoesNotGiveWayToItself(t *testing.T) {
+	d := newBound(t, record.Policy{Exclusive: true, Acks: true, Resend: 3000, Prefetch: 8}, "ann", "bob")
+	for i := range 4 {
+		d.send("ann", fmt.Sprint("a", i), 0)
+	}
+	d.forget()
+	d.wait(3000).got("deliver ann a0 gen1 try1")
+	d.settle("ann", Acked).got("deliver ann a2 gen1 try0")
+	d.send("bob", "b", 0).forget()
+	d.wait(3000).got("recall ann 1000002", "recall ann 1000001", "deliver bob b gen2 try0", "deliver ann a1 gen1 try1")
+}
+
 func TestChannelThatHoldsAllAndSettlesNothingIsToldOn(t *testing.T) {
 	d := newBound(t, record.Policy{Exclusive: true, Acks: true}, "ann", "bob", "cid", "dan")
 	hoards := func(ms int64) (n int) {

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"mpush/core/message"
 	"mpush/core/record"
@@ -104,7 +106,7 @@ const mostFailing = 1000
 
 func (e *Engine) survey(ev *Survey) {
 	s, shares := Surveyed{Receivers: len(e.receivers)}, make(map[string]*Share)
-	for _, r := range e.sorted() {
+	for _, r := range e.receivers { // not sorted: all traffic waits meanwhile
 		s.Queued += r.queued
 		for _, rt := range r.routes {
 			if rt.kind != record.Retired || rt.suspended != 0 {
@@ -121,7 +123,7 @@ func (e *Engine) survey(ev *Survey) {
 				continue
 			}
 			s.Routes++
-			if rt.failures > 0 && rt.head != nil && len(s.Failing) < mostFailing {
+			if rt.failures > 0 && rt.head != nil {
 				next := e.wall
 				if rt.paused {
 					next += rt.timer.at - e.clock
@@ -132,6 +134,10 @@ func (e *Engine) survey(ev *Survey) {
 			}
 		}
 	}
+	slices.SortFunc(s.Failing, func(a, b Failing) int {
+		return cmp.Or(strings.Compare(a.Receiver, b.Receiver), strings.Compare(a.Channel, b.Channel))
+	})
+	s.Failing = s.Failing[:min(len(s.Failing), mostFailing)]
 	for _, name := range slices.Sorted(maps.Keys(shares)) {
 		if l := e.linkOf(name); l != nil {
 			shares[name].Most, shares[name].Waiting = l.quota.most, l.quota.waiting.Len()

@@ -291,6 +291,7 @@ func (rt *route) fire(e *Engine) {
 		e.fail(rt, 0, "the channel gave no outcome")
 	case e.othersWait(rt):
 		e.recallLeases(rt)
+		e.stopWaiting(rt) // for more than it had
 		e.setLeased(rt, 0)
 		e.touch(rt) // it waits at the end of the line
 	default:

@@ -23,8 +23,11 @@ type Key struct {
 	Description string
 }
 
-// maxKeys are listed.
-const maxKeys = 1000
+// maxKeys are listed, and so many schemas looked at for them.
+const (
+	maxKeys  = 1000
+	maxLooks = 20_000
+)
 
 // Keys lists the keys that a section may have, in the schema's order, those
 // within objects and lists after what they are in.
@@ -37,13 +40,14 @@ func (s *Schema) Keys() []Key {
 type lister struct {
 	schema *Schema
 	keys   []Key
+	looks  int
 }
 
 // object lists the keys of the objects that a schema allows. pointer is where
 // the schema stands.
 func (l *lister) object(path, pointer string, schema any, depth int) {
 	object, ok := schema.(map[string]any)
-	if !ok || depth > maxDepth/4 || len(l.keys) >= maxKeys {
+	if l.looks++; !ok || depth > maxDepth/4 || len(l.keys) >= maxKeys || l.looks > maxLooks {
 		return // a schema that refers to itself has no end
 	}
 	if ref, ok := object["$ref"].(string); ok {
@@ -96,8 +100,14 @@ func (l *lister) key(path, pointer string, schema any, required bool, depth int)
 	l.object(path, pointer, schema, depth+1)
 }
 
+// maxTypeDepth is how deep within one another the types of one key are told.
+const maxTypeDepth = 4
+
 // typeOf words the types that a schema allows.
 func (l *lister) typeOf(object map[string]any, depth int) string {
+	if l.looks++; depth > maxTypeDepth || l.looks > maxLooks {
+		return ""
+	}
 	var names []string
 	switch t := object["type"].(type) {
 	case string:
@@ -110,7 +120,7 @@ func (l *lister) typeOf(object map[string]any, depth int) string {
 	var words []string
 	for _, name := range names {
 		word := typeWord(name)
-		if items, ok := object["items"].(map[string]any); ok && name == "array" && depth < 4 {
+		if items, ok := object["items"].(map[string]any); ok && name == "array" {
 			if inner := l.typeOf(l.schema.resolve(items), depth+1); inner != "" {
 				word += " of " + plural(inner)
 			}
@@ -123,7 +133,7 @@ func (l *lister) typeOf(object map[string]any, depth int) string {
 		forms, _ := object[name].([]any)
 		for _, form := range forms {
 			inner, _ := form.(map[string]any)
-			if word := l.typeOf(l.schema.resolve(inner), depth+1); word != "" && depth < 4 {
+			if word := l.typeOf(l.schema.resolve(inner), depth+1); word != "" {
 				words = append(words, word)
 			}
 		}

@@ -9,9 +9,11 @@ type spent struct{}
 
 // cost is what looking at a value by one schema takes.
 type cost struct {
-	base int  // by itself
-	each int  // for each member besides the one that it has
-	deep bool // all that is in the value is compared
+	base  int  // by itself
+	each  int  // for each member besides the one that it has
+	deep  bool // all that is in the value is compared
+	text  int  // the size of the expression that a text must match
+	names int  // the sizes of those that the names of members are tried with
 }
 
 // step returns what the library calls when a schema meets a value.
@@ -21,9 +23,14 @@ func (m *meter) step(c cost) func(value any) error {
 		switch value := value.(type) {
 		case string:
 			const a = 64 // bytes of a text go in a step
-			m.left -= len(value) / a
+			m.left -= len(value)/a + matching(len(value), c.text)
 		default:
 			m.left -= length(value) * (1 + c.each)
+		}
+		if object, ok := value.(map[string]any); ok && c.names > 0 {
+			for name := range object {
+				m.left -= matching(len(name), c.names)
+			}
 		}
 		if c.deep {
 			m.left -= weight(value)
@@ -33,6 +40,12 @@ func (m *meter) step(c cost) func(value any) error {
 		}
 		return nil
 	}
+}
+
+// matching is what trying a text of so many bytes with an expression takes.
+func matching(length, size int) int {
+	const a = 128 // states are looked at in a step
+	return length * size / a
 }
 
 // weight counts the values within a value.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,9 +51,11 @@ type preparer struct {
 	meter    *meter
 	register func(*jsonschema.Format)
 
+	steps       int             // formats that were registered: each schema has its own
 	places      map[string]bool // of schemas, by pointer
 	references  []string        // pointers to such
 	expressions int             // their bytes
+	work        int             // their sizes, as of sizeOf
 }
 
 func (p *preparer) prepare(root any) (any, error) {
@@ -88,7 +91,7 @@ func (p *preparer) schema(value any, pointer string, depth int) (any, error) {
 		return nil, fmt.Errorf("at #%s: expected a schema, which is an object, true or false", pointer)
 	}
 	prepared, served := make(map[string]any), keywords()
-	cost := cost{base: 1}
+	cost, work := cost{base: 1}, 0
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		part, err := object[name], error(nil)
 		at := pointer + "/" + escape(name)
@@ -111,7 +114,9 @@ func (p *preparer) schema(value any, pointer string, depth int) (any, error) {
 		case members:
 			if name == "patternProperties" {
 				cost.each = length(part)
+				work = p.work
 				err = p.patterns(part)
+				cost.names = p.work - work
 			}
 			if err == nil {
 				part, err = p.members(part, at, depth+1)
@@ -119,7 +124,9 @@ func (p *preparer) schema(value any, pointer string, depth int) (any, error) {
 			cost.base += length(part)
 		case expression:
 			if text, ok := part.(string); ok {
+				work = p.work
 				err = p.expression(text)
+				cost.text = p.work - work
 			}
 		case reference:
 			err = p.reference(part)
@@ -133,7 +140,8 @@ func (p *preparer) schema(value any, pointer string, depth int) (any, error) {
 	cost.base += length(prepared["enum"])
 	cost.deep = prepared["enum"] != nil || prepared["const"] != nil || prepared["uniqueItems"] == true
 	// A format is looked at before what lies within the schema.
-	prepared["format"] = "step" + strconv.Itoa(len(p.places))
+	p.steps++
+	prepared["format"] = "step" + strconv.Itoa(p.steps)
 	p.register(&jsonschema.Format{Name: prepared["format"].(string), Validate: p.meter.step(cost)})
 	return prepared, nil
 }
@@ -185,8 +193,28 @@ func (p *preparer) expression(text string) error {
 	if p.expressions += len(text); p.expressions > maxExpressionBytes {
 		return fmt.Errorf("its regular expressions have more than %d bytes", maxExpressionBytes)
 	}
-	_, err := regexp.Compile(text)
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return err
+	}
+	if p.work += sizeOf(parsed); p.work > maxExpressionSize {
+		return errors.New("its regular expressions are too large: they repeat too much")
+	}
+	_, err = regexp.Compile(text)
 	return err
+}
+
+// sizeOf is about how many states an expression has: each byte of a text meets all
+// of them at worst. A repetition stands for as many copies.
+func sizeOf(e *syntax.Regexp) int {
+	size := 1 + len(e.Rune)
+	for _, sub := range e.Sub {
+		size += sizeOf(sub)
+	}
+	if e.Op == syntax.OpRepeat {
+		size *= max(1, e.Min, e.Max)
+	}
+	return min(size, maxExpressionSize+1)
 }
 
 func (p *preparer) reference(value any) error {

@@ -28,6 +28,7 @@ const (
 	// maxExpressionBytes is for all regular expressions together: a short one
 	// can be large when it is compiled.
 	maxExpressionBytes = 8 << 10
+	maxExpressionSize  = 20_000
 	// maxSteps bound a check: a schema that refers to itself, or twice to what
 	// refers twice, could take for ever. 20,000 clients of ten keys fit.
 	maxSteps = 1_000_000

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 )
 
@@ -11,7 +12,7 @@ import (
 // it is all that the section holds.
 func (s *Schema) Secrets(section []byte) []string {
 	value, _, _ := readSection(section)
-	f := finder{schema: s, left: maxSteps}
+	f := finder{schema: s, left: maxSteps, expressions: make(map[string]*regexpOf)}
 	f.find(s.root, any(value), 0)
 	if f.left < 0 {
 		f.found = nil
@@ -25,6 +26,28 @@ type finder struct {
 	schema *Schema
 	left   int
 	found  []string
+
+	expressions map[string]*regexpOf // by their text
+}
+
+// regexpOf is an expression that is compiled once.
+type regexpOf struct {
+	*regexp.Regexp
+	size int
+}
+
+// matches tells whether a name fits an expression of the schema, which was checked.
+func (f *finder) matches(pattern, name string) bool {
+	e := f.expressions[pattern]
+	if e == nil {
+		e = &regexpOf{Regexp: regexp.MustCompile(pattern)}
+		if parsed, err := syntax.Parse(pattern, syntax.Perl); err == nil {
+			e.size = sizeOf(parsed)
+		}
+		f.expressions[pattern] = e
+	}
+	f.left -= 1 + matching(len(name), e.size)
+	return f.left >= 0 && e.MatchString(name)
 }
 
 // find looks at one value by one schema. What may apply does: an alternative
@@ -82,7 +105,7 @@ func (f *finder) members(object, value map[string]any) {
 			f.find(property, member, 0)
 		}
 		for pattern, schema := range patterns {
-			if f.left--; f.left >= 0 && regexp.MustCompile(pattern).MatchString(name) {
+			if f.left >= 0 && f.matches(pattern, name) {
 				known = true
 				f.find(schema, member, 0)
 			}

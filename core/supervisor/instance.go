@@ -53,7 +53,7 @@ type pluginInstance struct {
 // launch starts a plugin with its socket under dir. It must be connected before
 // the time for that is over or ctx ends.
 func launch(ctx context.Context, spec Spec, dir string, opts *Options) (instance, error) {
-	run := newProcessRunner(spec, opts.Logger.With("channel", spec.Channel))
+	run := newProcessRunner(spec, opts.Logger.With("channel", spec.Channel), opts.Redact)
 	limit, versions := opts.Timeouts.Handshake, pluginpb.Spoken(opts.Protocol)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -24,7 +24,8 @@ const (
 
 // output logs what one process writes, on all its streams together.
 type output struct {
-	log *slog.Logger
+	log    *slog.Logger
+	redact func(string) string // before a cut, which could leave a part of a secret
 
 	mu       sync.Mutex
 	budget   float64 // bytes that may be logged now
@@ -37,8 +38,8 @@ type output struct {
 	crashed  bool      // the stack trace has begun
 }
 
-func newOutput(log *slog.Logger) *output {
-	return &output{log: log, budget: outputBurst, filled: time.Now()}
+func newOutput(log *slog.Logger, redact func(string) string) *output {
+	return &output{log: log, redact: redact, budget: outputBurst, filled: time.Now()}
 }
 
 // stream returns a writer for one of the process's streams.
@@ -117,7 +118,8 @@ func (o *output) relog(stream string, line []byte, cut int) {
 	}
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	if !o.crashed {
-		o.tail = strings.ToValidUTF8(text[:min(len(text), tailBytes)], "")
+		tail := o.redact(text)
+		o.tail = strings.ToValidUTF8(tail[:min(len(tail), tailBytes)], "")
 		o.crashed = strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ")
 	}
 	attrs := []slog.Attr{slog.String("stream", stream), slog.String("text", text)}

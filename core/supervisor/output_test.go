@@ -45,7 +45,7 @@ func TestOutputIsLoggedAsRecordOrText(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log := newJournal()
-			newOutput(slog.New(log).With("pid", 7)).line("s", []byte(tt.line), 0)
+			newOutput(slog.New(log).With("pid", 7), verbatim).line("s", []byte(tt.line), 0)
 			if got := strings.TrimSpace(log.String()); got != tt.want {
 				t.Errorf("logged %s\nwant   %s", got, tt.want)
 			}
@@ -55,7 +55,7 @@ func TestOutputIsLoggedAsRecordOrText(t *testing.T) {
 
 func TestCutLineSaysHowMuchIsMissing(t *testing.T) {
 	log := newJournal()
-	newOutput(slog.New(log)).line("stderr", []byte(`{"level":"ERROR","msg":"m"}`), 9)
+	newOutput(slog.New(log), verbatim).line("stderr", []byte(`{"level":"ERROR","msg":"m"}`), 9)
 	if line, _ := log.find("INFO plugin output", "cut_bytes=9"); line == "" {
 		t.Errorf("logged %s", log)
 	}
@@ -64,7 +64,7 @@ func TestCutLineSaysHowMuchIsMissing(t *testing.T) {
 func TestFloodIsDroppedAndCountedAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newJournal()
-		o := newOutput(slog.New(log))
+		o := newOutput(slog.New(log), verbatim)
 		line := []byte(strings.Repeat("x", 900)) // 1,000 with its cost
 		const burst = outputBurst / 1000
 		for range burst + 50 {
@@ -93,7 +93,7 @@ func TestFloodIsDroppedAndCountedAndEnds(t *testing.T) {
 func TestLongFloodIsCountedNowAndThenAndAtItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newJournal()
-		o := newOutput(slog.New(log))
+		o := newOutput(slog.New(log), verbatim)
 		line := []byte(strings.Repeat("x", maxLineBytes))
 		for range 100 {
 			for range 40 { // 320 KiB a second, a fifth of it allowed
@@ -109,4 +109,15 @@ func TestLongFloodIsCountedNowAndThenAndAtItsEnd(t *testing.T) {
 			t.Errorf("%d bytes were logged, want at most %d", log.size(), most)
 		}
 	})
+}
+
+func verbatim(text string) string { return text }
+
+func TestSecretIsHiddenBeforeTheLastLineIsCut(t *testing.T) {
+	hide := func(text string) string { return strings.ReplaceAll(text, "correct-horse", "[redacted]") }
+	o := newOutput(slog.New(newJournal()), hide)
+	o.line("stderr", []byte(strings.Repeat("x", tailBytes-8)+"correct-horse"), 0)
+	if tail := o.lastLine(); strings.Contains(tail, "correct") {
+		t.Errorf("got …%s", tail[len(tail)-20:])
+	}
 }

@@ -38,6 +38,8 @@ type processRunner struct {
 	dir  string   // for the socket, removed with the instance
 	log  *slog.Logger
 
+	redact func(string) string
+
 	proc   *process // set by Start
 	output *output  // set by begin, as are the streams
 	stdout *lineWriter
@@ -58,8 +60,8 @@ type processRunner struct {
 	releaseNow func()
 }
 
-func newProcessRunner(spec Spec, log *slog.Logger) *processRunner {
-	r := &processRunner{spec: spec, log: log, released: make(chan struct{})}
+func newProcessRunner(spec Spec, log *slog.Logger, redact func(string) string) *processRunner {
+	r := &processRunner{spec: spec, log: log, redact: redact, released: make(chan struct{})}
 	r.handshakeR, r.handshakeW = io.Pipe()
 	r.releaseNow = sync.OnceFunc(func() { close(r.released) })
 	return r
@@ -92,7 +94,7 @@ func (r *processRunner) Start(context.Context) error {
 
 // begin is where the process's output goes.
 func (r *processRunner) begin(pid int) (stdout, stderr io.Writer) {
-	r.output = newOutput(r.log.With("pid", pid))
+	r.output = newOutput(r.log.With("pid", pid), r.redact)
 	r.stderr = r.output.stream("stderr")
 	r.stdout = &lineWriter{limit: maxLineBytes, emit: r.filterStdout}
 	r.synced = [2]*lineWriter{r.output.stream("stdout"), r.output.stream("stderr")}

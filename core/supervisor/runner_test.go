@@ -24,7 +24,7 @@ func TestPluginsAddressMustBeItsOwnOrLoopback(t *testing.T) {
 		{"tcp", ":1234", false},
 		{"udp", "127.0.0.1:1234", false},
 	} {
-		r := newProcessRunner(Spec{DisableMTLS: true}, slog.New(newJournal()))
+		r := newProcessRunner(Spec{DisableMTLS: true}, slog.New(newJournal()), verbatim)
 		r.dir = "/run/mp/plugin-dir1"
 		if _, _, err := r.PluginToHost(tt.network, tt.address); (err == nil) != tt.good {
 			t.Errorf("%s %q: error %v", tt.network, tt.address, err)
