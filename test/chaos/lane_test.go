@@ -66,7 +66,7 @@ func newLane(t *testing.T, random *rand.Rand, times *restarts, d *disk) *lane {
 	config["webhook"] = harness.Object{"retryTimeout": 100, "timeout": attemptTime.Milliseconds(), "clients": []any{
 		l.endpoints.client("hook", everybody, "POST"), l.endpoints.client("query", pair, "GET"),
 	}}
-	config["webpush"] = harness.Object{"retryTimeout": 1500, "allowEndpoints": []string{l.pushes.service.Origin()}}
+	config["webpush"] = harness.Object{"retryTimeout": 3000, "allowEndpoints": []string{l.pushes.service.Origin()}}
 	if d != nil {
 		config["limits"] = harness.Object{"diskReserve": diskReserve}
 	}

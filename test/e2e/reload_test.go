@@ -195,7 +195,7 @@ func TestBadConfigurationChangesNothingAndSaysWhere(t *testing.T) {
 		"not JSON":              {"{\n  \"http\": {,}\n}", []string{"config.json:2:12"}},
 		"an unknown key":        {"{\n  \"limits\": {\"tll\": 1}\n}", []string{"config.json:2:14", "limits.tll", "did you mean"}},
 		"a channel's fault":     {strings.Replace(good, `"waitTimeout"`, `"waitTimeot"`, 1), []string{"config.json:", "http.waitTimeot", "unknown key"}},
-		"a plugin's fault":      {strings.TrimSuffix(good, "}") + ",\n\"plugins\": {\"file\": {\"path\": \"" + harness.Program(t, "file") + "\", \"unpinned\": true,\n\"config\": {\"pth\": \"x\"}}}}", []string{"config.json:", ":12", "plugins.file.config.pth"}},
+		"a plugin's fault":      {strings.TrimSuffix(good, "}") + ",\n\"plugins\": {\"file\": {\"path\": \"" + harness.Program(t, "file") + "\", \"unpinned\": true,\n\"config\": {\"pth\": \"x\", \"clients\": []}}}}", []string{"config.json:", ":12", "plugins.file.config.pth"}},
 		"no executable":         {strings.TrimSuffix(good, "}") + `, "plugins": {"none": {"path": "/nonexistent/x", "unpinned": true}}}`, []string{"channel none", "/nonexistent/x"}},
 		"a file that is absent": {strings.Replace(good, `"token": "`, `"token": "${file:nonexistent-secret}`, 1), []string{"config.json:", "token", "nonexistent-secret"}},
 	} {

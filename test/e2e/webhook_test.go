@@ -126,7 +126,7 @@ func TestGoneWebhookIsDisabledUntilItsURLChanges(t *testing.T) {
 	relay := harness.New(t, nil)
 	configure := func(path string) {
 		relay.Configure(t, fmt.Sprintf(`{"token": %q, "http": {"host": "127.0.0.1", "port": 0, "waitTimeout": 500}, "websocket": {"enabled": false},
-			"webpush": {"enabled": false}, "webhook": {"retryTimeout": 100, "clients": [{"name": "wh1", "url": "%s/%s", "method": "POST"}]}}`,
+			"webpush": {"enabled": false}, "webhook": {"retryTimeout": 100, "timeout": 20000, "clients": [{"name": "wh1", "url": "%s/%s", "method": "POST"}]}}`,
 			relay.Token, e.server.URL, path))
 	}
 	configure("old")

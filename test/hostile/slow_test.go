@@ -115,7 +115,7 @@ func TestSlowSendersOfAllConnectionsLeaveInTime(t *testing.T) {
 	t.Parallel()
 	const connections = 20
 	// An honest request of a machine that is busy also has no more than this.
-	w := startWitness(t, harness.Object{"http": harness.Object{"headerTimeout": 4000, "maxConnections": connections}})
+	w := startWitness(t, harness.Object{"http": harness.Object{"headerTimeout": 12_000, "maxConnections": connections}})
 	var all []*trickle
 	for range connections {
 		all = append(all, startTrickle(t, w.Address(t, "http"), "GET /", 'x', pace))
