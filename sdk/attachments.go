@@ -5,7 +5,8 @@ package sdk
 // connection for them.
 const maxDetachments = 4096
 
-// detachments are the latest attachments that the plugin ended, oldest first.
+// detachments are the latest generations that the plugin or the core ended,
+// oldest first.
 // The zero value is empty.
 type detachments struct {
 	generations map[string]uint64 // by receiver, the newest
@@ -76,10 +77,11 @@ func (s *sequencer) detach(receiver string, generation uint64) bool {
 	return true
 }
 
-// evict ends a generation from the core's side.
+// evict ends a generation from the core's side: nothing comes for it any more.
 func (s *sequencer) evict(receiver string, generation uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.detached.add(receiver, generation)
 	s.end(receiver, generation)
 }
 
