@@ -109,6 +109,7 @@ func (c *core) connect(channel string, rights ...pluginpb.Right) *peer {
 	c.t.Helper()
 	p := c.prepare(channel, rights...)
 	c.run(p)
+	p.say() // it is read, so the link is known to all
 	return p
 }
 
@@ -134,7 +135,7 @@ func (p *peer) say(envelopes ...*pluginpb.PluginEnvelope) {
 	p.t.Helper()
 	select {
 	case p.plugin.toCore <- &pluginpb.PluginFrame{Envelopes: envelopes}:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatal("the link does not read")
 	}
 }
@@ -145,7 +146,7 @@ func (p *peer) hear() *pluginpb.CoreEnvelope {
 		select {
 		case frame := <-p.plugin.toUs:
 			p.waiting = frame.Envelopes
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			p.t.Fatal("nothing came")
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // Timeouts bound the steps of a channel's life. Zero stands for the default.
 type Timeouts struct {
-	Handshake time.Duration // from start of the process to a connection; 10 s
+	Handshake time.Duration // from start of the process to a connection; 30 s
 	Describe  time.Duration // 10 s
 	Configure time.Duration // 10 s
 	Declare   time.Duration // from opening the stream to declared; 10 s
@@ -30,7 +30,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Handshake, 10 * time.Second},
+		{&t.Handshake, 30 * time.Second},
 		{&t.Describe, 10 * time.Second},
 		{&t.Configure, 10 * time.Second},
 		{&t.Declare, 10 * time.Second},

@@ -207,6 +207,20 @@ func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection
 	c.acks, c.ok, c.followed, c.unsure = nil, time.Time{}, time.Time{}, false
 }
 
+// had tells whether a message was delivered to an inbox before.
+func (l *ledger) had(inbox string, mid int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inboxes[inbox].copies[mid] != nil
+}
+
+// doubts makes the ack of a message one that came too late.
+func (l *ledger) doubts(inbox string, mid int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inboxes[inbox].copies[mid].unsure = true
+}
+
 // confirms notes an ack before it leaves. It is unsure if it may be too late.
 func (l *ledger) confirms(now time.Time, inbox string, mid int64, how string, unsure bool) {
 	l.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,11 +67,19 @@ func newLane(t *testing.T, random *rand.Rand, times *restarts, d *disk) *lane {
 	config["webhook"] = harness.Object{"retryTimeout": 100, "timeout": attemptTime.Milliseconds(), "clients": []any{
 		l.endpoints.client("hook", everybody, "POST"), l.endpoints.client("query", pair, "GET"),
 	}}
-	config["webpush"] = harness.Object{"retryTimeout": 3000, "allowEndpoints": []string{l.pushes.service.Origin()}}
+	config["webpush"] = harness.Object{"retryTimeout": 1500, "allowEndpoints": []string{l.pushes.service.Origin()}}
 	if d != nil {
 		config["limits"] = harness.Object{"diskReserve": diskReserve}
 	}
 	l.relay = harness.New(t, config)
+	l.pushes.gaveUp = func(mid int64, receiver string) bool {
+		for line := range strings.Lines(l.relay.Log()) {
+			if strings.Contains(line, "no answer in time") && strings.Contains(line, fmt.Sprintf("mid=%d receiver=%s", mid, receiver)) {
+				return true
+			}
+		}
+		return false
+	}
 	if d != nil {
 		d.becomes(t, filepath.Join(l.relay.Dir, "data"))
 	}
