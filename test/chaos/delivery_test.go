@@ -195,7 +195,8 @@ func (l *ledger) repeated(now time.Time, box *inbox, c *copyOf, conn *connection
 		}
 	case box.asked && len(c.acks) > 0 && !c.unsure: // so the channel had the answer
 		l.figures.Crashed++
-		if !l.lostSince(c.acks, now, "core", box.channel) {
+		// One that died before the answer, and after it had asked, did not.
+		if !l.lostSince(append(c.acks, c.since), now, "core", box.channel) {
 			l.complain(now, box.name, "got %d again, though it had been answered, and no process died", s.mid)
 		}
 	case box.asked:
