@@ -258,7 +258,7 @@ func TestChannelsWaitForOneAnotherForABoundedTime(t *testing.T) {
 		if err := st.Start(t.Context(), []Spec{{Channel: "quick"}, {Channel: "stuck"}}); err != nil {
 			t.Fatal(err)
 		}
-		st.wantAnyOrder(t, "0s quick starting", "0s stuck starting", "15s quick running", "1m0s stuck running")
+		st.wantAnyOrder(t, "0s quick starting", "0s stuck starting", "1m0s stuck running", "45s quick running")
 		st.Stop(t.Context())
 	})
 }

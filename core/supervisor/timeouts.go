@@ -11,7 +11,7 @@ type Timeouts struct {
 	Describe  time.Duration // 10 s
 	Configure time.Duration // 10 s
 	Declare   time.Duration // from opening the stream to declared; 10 s
-	Together  time.Duration // how long channels wait for one another; 15 s
+	Together  time.Duration // how long channels wait for one another; 45 s
 	Start     time.Duration // 30 s
 	// HealthEvery is the pause between two questions, Health the time for an
 	// answer: 10 s and 5 s. Two in a row without an answer: hung.
@@ -34,7 +34,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Describe, 10 * time.Second},
 		{&t.Configure, 10 * time.Second},
 		{&t.Declare, 10 * time.Second},
-		{&t.Together, 15 * time.Second},
+		{&t.Together, 45 * time.Second},
 		{&t.Start, 30 * time.Second},
 		{&t.HealthEvery, 10 * time.Second},
 		{&t.Health, 5 * time.Second},

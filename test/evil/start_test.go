@@ -9,8 +9,7 @@ import (
 
 // Who takes what belongs to a bundled channel is refused it, whoever comes
 // first; who says nothing holds nobody up for good.
-func TestVicesOfTheStart(t *testing.T) {
-	t.Parallel()
+func TestVicesOfTheStart(t *testing.T) { // alone: who comes first is decided within a time
 	plugins := entries(t, "claims-taken", "declares-taken", "declares-many", "mute", "declares-foreign", "declares-beside")
 	plugins["declares-foreign"].(harness.Object)["receivers"] = harness.Object{"names": []string{"declares-*"}}
 	w := &witness{Relay: harness.Start(t, harness.Object{
