@@ -1,5 +1,5 @@
-// Package conformance takes every bundled channel, and every example that is
-// one, through the conformance kit, as executables.
+// Package conformance takes every bundled channel, and every example that has no
+// such test in its own folder, through the conformance kit, as executables.
 //
 //   - bundled_test.go: the bundled channels, with a far side that takes what comes
 //   - examples_test.go: the examples

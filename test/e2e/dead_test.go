@@ -47,6 +47,18 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// sentMID is the mid in the answer to a send, whatever the statuses are.
+func sentMID(t *testing.T, reply harness.Reply) string {
+	t.Helper()
+	var packet struct {
+		Data struct{ MID string }
+	}
+	if err := json.Unmarshal([]byte(reply.Body), &packet); err != nil || reply.Status != 200 || packet.Data.MID == "" {
+		t.Fatalf("answer to a send: %d %s", reply.Status, reply.Body)
+	}
+	return packet.Data.MID
+}
+
 // statusNow is what a sender with the token is told of a message.
 func statusNow(t *testing.T, relay *harness.Relay, mid string) map[string]string {
 	t.Helper()

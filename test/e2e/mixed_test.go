@@ -111,12 +111,9 @@ func TestGroupOfAThousandOnAllChannelsHasEveryStatusRight(t *testing.T) {
 	configure(good, expect(numbered("hook-ok-", 200), "ok"))
 	configure(bad, expect(numbered("hook-wait-", 100), "wait"))
 	relay := harness.Start(t, harness.Object{
-		"http":    harness.Object{"waitTimeout": 10_000},
 		"webhook": hooks(60_000, clients...),
 		"webpush": harness.Object{"retryTimeout": 60_000, "allowEndpoints": []string{service.Origin()}},
 	})
-	never := make(chan struct{})
-	defer close(never)
 	pushOnly(t, relay, service, "all", expect(numbered("push-ok-", 200), "webpush-ok"))
 	for _, s := range pushOnly(t, relay, service, "all", expect(numbered("push-wait-", 50), "webpush-wait")) {
 		s.Always(fakepush.Answer{Status: 500})
@@ -144,7 +141,7 @@ func TestGroupOfAThousandOnAllChannelsHasEveryStatusRight(t *testing.T) {
 	if len(want) != 1000 {
 		t.Fatalf("%d receivers", len(want))
 	}
-	answer := relay.Begin(t, harness.Request{Target: "/all.group?text=all"})
+	mid := sentMID(t, relay.Do(t, get("/all.group?text=all", "Prefer: wait=0")))
 	var acks sync.WaitGroup
 	for _, c := range sockets {
 		acks.Go(func() {
@@ -161,7 +158,8 @@ func TestGroupOfAThousandOnAllChannelsHasEveryStatusRight(t *testing.T) {
 		})
 	}
 	acks.Wait()
-	mid := answer().ExpectStatuses(t, want)
+	eventually(t, "every status is what it will stay", func() bool { return maps.Equal(statusNow(t, relay, mid), want) })
+	relay.Do(t, get("/"+mid+".status", "Authorization: "+relay.Token)).ExpectStatuses(t, want)
 	asked := maps.Collect(func(yield func(string, bool) bool) {
 		for len(good.got)+len(bad.got) > 0 {
 			var h *hook
