@@ -185,7 +185,7 @@ func TestEachViceFailsItsCheckAlone(t *testing.T) {
 				which = func(c conformance.Check) bool { return conformance.TakesProcess(c) || c.Name == "drain" }
 			}
 			if check == "outcomes" || strings.HasPrefix(check, "exit-") {
-				target.Patience = 5 * time.Second // it is waited for in vain
+				target.Patience = 15 * time.Second // it is waited for in vain
 			}
 			if failed := failures(t, target, which); !slices.Equal(failed, []string{check}) {
 				t.Errorf("failed: %q, not %s alone", failed, check)
