@@ -8,9 +8,7 @@
 //     it must have printed, line by line in this order, perhaps with others
 //     between them; … stands for anything.
 //
-// $MPUSH is the checkout. The shell has a network of its own, with loopback
-// alone, so that the ports of the pages are free. It needs Linux, and the right
-// to make such a network.
+// $MPUSH is the checkout. The shell is that of mpush/test/shell.
 package tutorial
 
 import (

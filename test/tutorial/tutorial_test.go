@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"mpush/test/shell"
 )
 
 // follow does what a page says.
@@ -21,18 +23,18 @@ func follow(t *testing.T, page string) {
 	if err != nil {
 		t.Fatalf("%s: %v", page, err)
 	}
-	s := open(t, t.TempDir(), checkout)
+	s := shell.Open(t, t.TempDir(), "MPUSH="+checkout)
 	var printed string
 	ran := 0
 	for _, step := range todo {
 		switch step.kind {
 		case run:
-			if printed, err = s.run(step.text); err != nil {
+			if printed, err = s.Run(step.text); err != nil {
 				t.Fatalf("%s:%d: %v\n%s\nit printed\n%s", page, step.line, err, step.text, printed)
 			}
 			ran++
 		case file:
-			if err := s.write(step.name, step.text); err != nil {
+			if err := s.Write(step.name, step.text); err != nil {
 				t.Fatalf("%s:%d: %s: %v", page, step.line, step.name, err)
 			}
 		case prints:
@@ -47,12 +49,12 @@ func follow(t *testing.T, page string) {
 }
 
 func TestGoTutorial(t *testing.T) {
-	needShell(t, "go")
+	shell.Need(t, "go")
 	follow(t, "docs/plugins/go.md")
 }
 
 func TestOtherLanguagesTutorial(t *testing.T) {
-	needShell(t, "go", "/usr/bin/python3")
+	shell.Need(t, "go", "/usr/bin/python3")
 	follow(t, "docs/plugins/other-languages.md")
 }
 
@@ -83,22 +85,5 @@ func TestMissingLines(t *testing.T) {
 		if got := missing(row.got, row.want); got != row.missing {
 			t.Errorf("%q in %q: %q", row.want, row.got, got)
 		}
-	}
-}
-
-func TestShellFailsAtTheFirstFailure(t *testing.T) {
-	needShell(t)
-	s := open(t, t.TempDir(), "")
-	if printed, err := s.run("echo one\nsleep 100 &"); err != nil || printed != "one\n" {
-		t.Fatalf("%q, %v", printed, err)
-	}
-	if err := s.write("a/b.txt", "it's $HOME\n"); err != nil {
-		t.Fatal(err)
-	}
-	if printed, err := s.run("cat a/b.txt"); err != nil || printed != "it's $HOME\n" {
-		t.Fatalf("%q, %v", printed, err)
-	}
-	if _, err := s.run("false\necho two"); err == nil {
-		t.Error("a failure is passed over")
 	}
 }

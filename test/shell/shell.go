@@ -1,4 +1,8 @@
-package tutorial
+// Package shell is a bash for tests that do what a page of the documents says: one
+// block after the other, in a network of its own that has loopback alone, so that
+// the ports of the pages are free. It owns that shell and all that it starts. It
+// needs Linux, and the right to make such a network.
+package shell
 
 import (
 	"bufio"
@@ -16,8 +20,8 @@ import (
 // patience is how long one block may take; building is part of some.
 const patience = 5 * time.Minute
 
-// shell is a bash that runs one block after the other.
-type shell struct {
+// Shell is a bash that runs one block after the other. One goroutine may use it.
+type Shell struct {
 	stdin  io.Writer
 	lines  <-chan string // what it and its programs print
 	blocks int
@@ -29,8 +33,9 @@ func isolated(ctx context.Context, script string, more ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "unshare", arguments...)
 }
 
-// needShell skips the test where there is no such shell, and says what it needs.
-func needShell(t *testing.T, commands ...string) {
+// Need skips the test where there is no such shell, or one of the commands is
+// missing, and says what it needs.
+func Need(t testing.TB, commands ...string) {
 	t.Helper()
 	for _, name := range append([]string{"bash", "curl", "unshare", "ip"}, commands...) {
 		if _, err := exec.LookPath(name); err != nil {
@@ -42,13 +47,14 @@ func needShell(t *testing.T, commands ...string) {
 	}
 }
 
-// open starts the shell in dir. It and all that it has started end with the test.
-func open(t *testing.T, dir, checkout string) *shell {
+// Open starts the shell in dir, with variables ("NAME=value") besides those of the
+// test. It and all that it has started end with the test.
+func Open(t testing.TB, dir string, variables ...string) *Shell {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	command := isolated(ctx, "ip link set lo up && exec bash --noprofile --norc -eu -o pipefail")
 	command.Dir = dir
-	command.Env = append(os.Environ(), "MPUSH="+checkout)
+	command.Env = append(os.Environ(), variables...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, input, err := os.Pipe()
 	if err != nil {
@@ -79,12 +85,12 @@ func open(t *testing.T, dir, checkout string) *shell {
 		}
 		_ = output.Close()
 	})
-	return &shell{stdin: stdin, lines: lines}
+	return &Shell{stdin: stdin, lines: lines}
 }
 
-// run runs a block and returns what was printed meanwhile. It fails when the
+// Run runs a block and returns what was printed meanwhile. It fails when the
 // shell ends, as it does at the first command that fails.
-func (s *shell) run(block string) (printed string, err error) {
+func (s *Shell) Run(block string) (printed string, err error) {
 	s.blocks++
 	mark := fmt.Sprintf("end of block %d", s.blocks)
 	// What a block prints need not end with a line break.
@@ -110,9 +116,9 @@ func (s *shell) run(block string) (printed string, err error) {
 	}
 }
 
-// write writes a file where the shell is.
-func (s *shell) write(name, text string) error {
+// Write writes a file where the shell is.
+func (s *Shell) Write(name, text string) error {
 	const end = "END-OF-THE-FILE"
-	_, err := s.run(fmt.Sprintf("mkdir -p \"$(dirname %[1]q)\"\ncat > %[1]q <<'%[2]s'\n%[3]s%[2]s", name, end, text))
+	_, err := s.Run(fmt.Sprintf("mkdir -p \"$(dirname %[1]q)\"\ncat > %[1]q <<'%[2]s'\n%[3]s%[2]s", name, end, text))
 	return err
 }
