@@ -58,7 +58,7 @@ func TestPages(t *testing.T) {
 	var left unrun
 	t.Run("pages", func(t *testing.T) {
 		for _, page := range pages(t) {
-			t.Run(page, func(t *testing.T) {
+			t.Run(strings.ReplaceAll(page, "/", "-"), func(t *testing.T) {
 				t.Parallel()
 				content := text(t, page)
 				if page == "README.md" {

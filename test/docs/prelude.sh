@@ -2,8 +2,8 @@
 
 # await FILE TEXT waits until a file has a text.
 await() {
-	local n
-	for ((n = 0; n < 1200; n++)); do
+	local end=$((SECONDS + 100))
+	while ((SECONDS < end)); do
 		if grep -qsF -e "$2" "$1"; then return; fi
 		sleep 0.05
 	done
@@ -42,8 +42,8 @@ known() {
 # dead NAME makes a dead letter of a receiver that is away; $MID is its mid.
 dead() {
 	MID=$(curl -s -H 'Prefer: wait=0' "http://127.0.0.1:9093/$1.send?text=late&ttl=1" | grep -o '[0-9]\{13\}')
-	local n
-	for ((n = 0; n < 600; n++)); do
+	local end=$((SECONDS + 100))
+	while ((SECONDS < end)); do
 		if mpush dead list --data data | grep -q "$MID"; then return; fi
 		sleep 0.1
 	done
@@ -51,11 +51,13 @@ dead() {
 	return 1
 }
 
-# checkout makes a copy of the repository, and goes there.
+# checkout goes to the repository, of which a copy takes the place in this shell
+# alone: so the compiler finds there what it has compiled before.
 checkout() {
 	mkdir checkout
 	tar -C "$MPUSH" --exclude=./.git --exclude=node_modules --exclude=./bin --exclude=./data -cf - . | tar -C checkout -xf -
-	cd checkout
+	mount --bind checkout "$MPUSH"
+	cd "$MPUSH"
 }
 
 # crontab_lines prints what the lines of a crontab run.

@@ -52,8 +52,7 @@ func (r *runner) open() {
 		"PATH="+programs+":/usr/bin:/bin:"+os.Getenv("PATH"),
 		"PYTHONUNBUFFERED=1",
 		"NODE_OPTIONS="+nodeOptions(),
-		// Compiled once, wherever the checkout of a page is.
-		"GOFLAGS=-trimpath", "GOPROXY=off", "CGO_ENABLED=0",
+		"GOPROXY=off",
 		// Nothing is decided by how fast the machine is.
 		"MPUSH_HTTP_WAITTIMEOUT=60000", "MPUSH_WEBSOCKET_RETRYTIMEOUT=60000",
 		"NO_COLOR=1",
