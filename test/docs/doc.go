@@ -35,6 +35,6 @@
 // shell has some functions for that, in prelude.sh. <!-- tutorial --> means that
 // mpush/test/tutorial runs the page's commands.
 //
-// In what is run the mid 1596543210123 is $MID, the last one that was printed, and
+// In what is run the mid 1596543210123 is $MID: the last one that was printed. And
 // /tmp is a folder of the page's own.
 package docs

@@ -21,6 +21,7 @@ const hidden = "test"
 var (
 	fenceLine   = regexp.MustCompile("^( *)```([A-Za-z0-9]*)$")
 	commentText = regexp.MustCompile(`(?s)^<!-- ([a-z ]+?)(?:: (.*?))? -->$`)
+	fileName    = regexp.MustCompile("^File: `?([^`]+?)`?$")
 	printsLine  = regexp.MustCompile(`\bprints:?$`)
 )
 
@@ -78,6 +79,9 @@ func blocks(page string) ([]block, error) {
 		}
 		if i == len(lines) {
 			return nil, fmt.Errorf("line %d: the block has no end", start+1)
+		}
+		if name := fileName.FindStringSubmatch(prose); name != nil && mark == nil {
+			mark = &block{mark: "file", about: name[1]}
 		}
 		if mark != nil {
 			b.mark, b.about, mark = mark.mark, mark.about, nil

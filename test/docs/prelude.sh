@@ -73,3 +73,9 @@ end_relay() {
 	kill "$core"
 	while [ -e "/proc/$core" ]; do sleep 0.05; done
 }
+
+# old_keys prints what the file keys of an mpush 2.1 server holds.
+old_keys() {
+	node -e 'const e = require("crypto").createECDH("prime256v1"); e.generateKeys()
+console.log(JSON.stringify({ publicKey: e.getPublicKey("base64url"), privateKey: e.getPrivateKey("base64url") }))'
+}

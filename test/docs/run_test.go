@@ -28,6 +28,7 @@ type runner struct {
 	printed   string // by the last block that was run
 	refused   string // a line of it that is a failure, unless the page shows it
 	terminals int
+	libraries []string // of Python, that the page asks for
 }
 
 func (r *runner) fatalf(b block, format string, args ...any) {
@@ -40,7 +41,12 @@ func (r *runner) open() {
 	if r.shell != nil {
 		return
 	}
-	shell.Need(r.t, "go", "wget", "python3", "node", "openssl")
+	shell.Need(r.t, "go", "wget", "/usr/bin/python3", "node", "openssl", "mount", "tar")
+	for _, library := range r.libraries {
+		if err := exec.CommandContext(r.t.Context(), "/usr/bin/python3", "-c", "import "+library).Run(); err != nil {
+			r.t.Skipf("needs Python's %[1]s: apt-get install python3-%[1]s", library)
+		}
+	}
 	r.dir = r.t.TempDir()
 	if err := os.Mkdir(filepath.Join(r.dir, "tmp"), 0o700); err != nil {
 		r.t.Fatal(err)
@@ -71,6 +77,9 @@ func nodeOptions() string {
 	return ""
 }
 
+// exampleMID is the mid of the pages' examples.
+const exampleMID = "1596543210123"
+
 // failing are lines that say that a message went nowhere.
 var failing = regexp.MustCompile(`(?m)^.*("cmd":"INFO"|"status":\{[^}]*:"no").*$`)
 
@@ -79,8 +88,13 @@ func (r *runner) run(b block, text string) {
 	r.t.Helper()
 	r.settle(b)
 	r.open()
-	text = strings.ReplaceAll(text, "1596543210123", "$MID")
-	text = strings.ReplaceAll(text, "'$MID'", `"$MID"`)
+	if strings.Contains(text, exampleMID) {
+		mid, err := r.shell.Run(`printf %s "$MID"`)
+		if err != nil {
+			r.fatalf(b, "%v", err)
+		}
+		text = strings.ReplaceAll(text, exampleMID, strings.TrimSpace(mid))
+	}
 	text = strings.ReplaceAll(text, "/tmp/", r.dir+"/tmp/")
 	printed, err := r.shell.Run("{\n" + text + "} </dev/null\n")
 	if err != nil {
@@ -118,6 +132,11 @@ func (r *runner) write(b block, name string) {
 func follow(t *testing.T, page string, all []block, tutorial bool) (unrun []block) {
 	t.Helper()
 	r := &runner{t: t, page: page}
+	for _, b := range all {
+		if b.lang == "python" && strings.Contains(b.text, "\nimport websockets\n") {
+			r.libraries = append(r.libraries, "websockets")
+		}
+	}
 	for i, b := range all {
 		if tutorial && (b.lang == "sh" || b.mark == "prints" || b.mark == "file") {
 			continue

@@ -54,7 +54,7 @@ func steps(page string) ([]step, error) {
 				open.text += line + "\n"
 			}
 		case match == nil:
-			if strings.TrimSpace(line) != "" {
+			if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "<!--") {
 				before = line
 			}
 		case inside:
