@@ -25,7 +25,7 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	server := control.Server{Store: c.store, Desk: desk, Channels: c.channels, Log: c.log}
+	server := control.Server{Store: c.store, Desk: desk, Channels: c.channels, Lend: c.lend, Log: c.log}
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := server.Serve(ctx, listener); err != nil {
@@ -36,6 +36,12 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 	running.Go(func() { c.watchDisk(ctx) })
 	return running.Wait, nil
 }
+
+// lendTime is how long a lent token lets its receiver log in: it asks for another
+// when it has to come again.
+const lendTime = 5 * time.Minute
+
+func (c *Core) lend(name, group string) (string, error) { return c.auth.Lend(name, group, lendTime) }
 
 // keeping is for how long the configuration in force keeps things.
 func (c *Core) keeping() relay.Keeping {

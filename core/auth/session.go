@@ -19,6 +19,9 @@ type Session struct {
 	Name     string
 	Group    string // "" is none
 	IssuedAt time.Time
+	// Grant is what the token allows, now, that the session is of; nil bounds
+	// nothing. That it allows the name and the group is still to be asked.
+	Grant *Grant
 }
 
 // ErrSession: the session is malformed, forged, or of another token or data
@@ -33,10 +36,19 @@ var ErrExpired = errors.New("session expired")
 // and group, every byte of them escaped, has 1.6 KiB.
 const maxSessionBytes = 4 << 10
 
-// sessionHeader is {"alg":"HS256","typ":"JWT"}. Every session of ours has
-// exactly this header, so Verify compares it and never interprets one: there is
-// no algorithm, key or extension for a client to choose.
+// sessionHeader is {"alg":"HS256","typ":"JWT"}. Every session of the single token
+// has exactly this header, and those of another the one that headerOf makes. So
+// Verify looks for it among those that there are and never interprets one: there
+// is no algorithm or extension for a client to choose.
 const sessionHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+
+// keyIDBytes are enough to tell tokens apart.
+const keyIDBytes = 8
+
+// headerOf is the header of the sessions of one key.
+func headerOf(keyID string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"` + keyID + `","typ":"JWT"}`))
+}
 
 // claims are the session's content, in the order in which they are written.
 type claims struct {
@@ -48,23 +60,31 @@ type claims struct {
 // ErrEpoch: the token was changed after the client had shown it.
 var ErrEpoch = errors.New("the token has changed")
 
-// IssueIn is Issue for a client that was admitted in an epoch. If that is over,
-// the error is ErrEpoch.
+// IssueIn is Issue for a client that was admitted in an epoch, by the token of
+// that epoch. If it is over, the error is ErrEpoch.
 func (a *Authority) IssueIn(epoch uint64, name, group string) (string, error) {
 	rule := a.rule.Load()
-	if rule.epoch != epoch {
-		return "", ErrEpoch
+	switch epoch {
+	case rule.epoch:
+		return a.issue(sessionHeader, rule.key, name, group)
+	case lentEpoch:
+		return a.issue(a.lent.header, a.lent.key, name, group)
 	}
-	return a.issue(rule, name, group)
+	for _, c := range rule.tokens {
+		if c.epoch == epoch && c.live(a.now()) {
+			return a.issue(c.header, c.key, name, group)
+		}
+	}
+	return "", ErrEpoch
 }
 
-// Issue makes a session for a name and a group, "" being none. An error means
-// that the name or the group is not valid on the wire.
+// Issue makes a session of the single token for a name and a group, "" being
+// none. An error means that the name or the group is not valid on the wire.
 func (a *Authority) Issue(name, group string) (string, error) {
-	return a.issue(a.rule.Load(), name, group)
+	return a.issue(sessionHeader, a.rule.Load().key, name, group)
 }
 
-func (a *Authority) issue(in *rule, name, group string) (string, error) {
+func (a *Authority) issue(header string, key []byte, name, group string) (string, error) {
 	if !message.ValidName(name) {
 		return "", errors.New("issue session: invalid name")
 	}
@@ -79,24 +99,35 @@ func (a *Authority) issue(in *rule, name, group string) (string, error) {
 	if err := encoder.Encode(claims{name, group, a.now().Unix()}); err != nil {
 		return "", fmt.Errorf("issue session: %w", err)
 	}
-	signed := sessionHeader + "." + base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
-	signature, err := jwt.SigningMethodHS256.Sign(signed, in.key)
+	signed := header + "." + base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
+	signature, err := jwt.SigningMethodHS256.Sign(signed, key)
 	if err != nil {
 		return "", fmt.Errorf("issue session: %w", err)
 	}
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// Verify reads a session that Issue made. Any other string gives ErrSession, an
-// old session ErrExpired. A session from the future is good: clocks are set
-// back, and only this relay can have made it.
+// Verify reads a session that was issued. Any other string, and a session of a
+// token that is gone, gives ErrSession, an old session ErrExpired. A session from
+// the future is good: clocks are set back, and only this relay can have made it.
 func (a *Authority) Verify(session string) (Session, error) {
-	if len(session) > maxSessionBytes || !strings.HasPrefix(session, sessionHeader+".") {
+	header, _, found := strings.Cut(session, ".")
+	dot := strings.LastIndexByte(session, '.')
+	if len(session) > maxSessionBytes || !found || dot <= len(header) {
 		return Session{}, ErrSession
 	}
-	dot := strings.LastIndexByte(session, '.')
-	if dot <= len(sessionHeader) {
-		return Session{}, ErrSession
+	rule := a.rule.Load()
+	key, grant, lent := rule.key, (*Grant)(nil), false
+	if header != sessionHeader {
+		c := rule.byHeader[header]
+		switch lent = header == a.lent.header; {
+		case lent:
+			key = a.lent.key
+		case c != nil && c.live(a.now()):
+			key, grant = c.key, c.grant
+		default:
+			return Session{}, ErrSession
+		}
 	}
 	signed, encodedSignature := session[:dot], session[dot+1:]
 	encoding := base64.RawURLEncoding.Strict()
@@ -104,12 +135,11 @@ func (a *Authority) Verify(session string) (Session, error) {
 	if err != nil || hasLineBreak(encodedSignature) {
 		return Session{}, ErrSession
 	}
-	rule := a.rule.Load()
-	if jwt.SigningMethodHS256.Verify(signed, signature, rule.key) != nil {
+	if jwt.SigningMethodHS256.Verify(signed, signature, key) != nil {
 		return Session{}, ErrSession
 	}
 	// From here on the bytes are our own.
-	payload, err := encoding.DecodeString(signed[len(sessionHeader)+1:])
+	payload, err := encoding.DecodeString(signed[len(header)+1:])
 	if err != nil {
 		return Session{}, ErrSession
 	}
@@ -121,7 +151,10 @@ func (a *Authority) Verify(session string) (Session, error) {
 	if rule.ttl > 0 && a.now().Sub(issued) >= rule.ttl {
 		return Session{}, ErrExpired
 	}
-	return Session{Name: c.Name, Group: c.Group, IssuedAt: issued}, nil
+	if lent {
+		grant = lentGrant(c.Name, c.Group)
+	}
+	return Session{Name: c.Name, Group: c.Group, IssuedAt: issued, Grant: grant}, nil
 }
 
 // hasLineBreak finds what the base64 decoder skips silently, so that one

@@ -30,6 +30,7 @@ type office struct {
 	letters  []record.Queued
 	accounts []record.Account
 	backup   func(path string) error
+	lend     func(name, group string) (string, error)
 	answer   func(engine.Event) (engine.AnswerBody, error)
 	asked    []string // of Dead
 }
@@ -63,7 +64,7 @@ func open(t *testing.T, o *office, dir string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := Server{Store: o, Desk: o, Channels: func() []Channel { return []Channel{{Name: "c", State: "running", PID: 7}} }, Log: slog.New(slog.DiscardHandler)}
+	server := Server{Store: o, Desk: o, Channels: func() []Channel { return []Channel{{Name: "c", State: "running", PID: 7}} }, Lend: o.lend, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, listener) }()

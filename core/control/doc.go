@@ -3,6 +3,7 @@
 //
 //   - server.go: the API
 //   - types.go: what it answers
+//   - lend.go: tokens for receivers on this machine
 //   - client.go: the other side, for commands
 //
 // The API, version 1. Errors are {"error": "what is wrong"} with an HTTP status.
@@ -14,6 +15,7 @@
 //	POST /v1/dead/drop {"mid", "receiver"}          {}
 //	GET  /v1/audit                                  Audit
 //	POST /v1/backup {"path"}                        Backup; the path is absolute
+//	POST /v1/lend {"name", "group"}                 Lent: a token to log in with, for some minutes
 //
 // It leaves what it answers to the engine and the store.
 package control

@@ -39,6 +39,8 @@ type Server struct {
 	Store    Store
 	Desk     Desk
 	Channels func() []Channel // without what the engine knows of them
+	// Lend makes a token by which somebody may log in as a receiver for a while.
+	Lend func(name, group string) (string, error)
 	Log      *slog.Logger
 }
 
@@ -108,6 +110,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/dead/drop", serve(s.drop))
 	mux.HandleFunc("GET /v1/audit", serve(s.audit))
 	mux.HandleFunc("POST /v1/backup", serve(s.backup))
+	mux.HandleFunc("POST /v1/lend", serve(s.lend))
 	mux.HandleFunc("/", serve(func(r *http.Request) (any, error) {
 		return nil, &Error{http.StatusNotFound, "there is no " + r.Method + " " + r.URL.Path + " in this version of mpush"}
 	}))
