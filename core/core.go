@@ -91,7 +91,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 		return nil, err
 	}
 	cfg := options.Config
-	if c.auth, err = auth.Open(options.DataDir, cfg.Token.Reveal(), cfg.AuthTTL, time.Now); err != nil {
+	if c.auth, err = auth.Open(options.DataDir, cfg.Token.Reveal(), cfg.AuthTTL, time.Now, tokensOf(cfg)...); err != nil {
 		return nil, err
 	}
 	if c.store, err = store.OpenSQLite(ctx, filepath.Join(options.DataDir, "mpush.db")); err != nil {

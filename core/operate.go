@@ -34,14 +34,9 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 	})
 	running.Go(func() { c.relay.Keep(ctx, c.store, c.keeping) })
 	running.Go(func() { c.watchDisk(ctx) })
+	running.Go(func() { c.watchTokens(ctx) })
 	return running.Wait, nil
 }
-
-// lendTime is how long a lent token lets its receiver log in: it asks for another
-// when it has to come again.
-const lendTime = 5 * time.Minute
-
-func (c *Core) lend(name, group string) (string, error) { return c.auth.Lend(name, group, lendTime) }
 
 // keeping is for how long the configuration in force keeps things.
 func (c *Core) keeping() relay.Keeping {

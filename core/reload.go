@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mpush/core/config"
-	"mpush/core/engine"
 	"mpush/core/link"
 	"mpush/core/supervisor"
 	"mpush/sdk/pluginpb"
@@ -62,7 +61,7 @@ func (c *Core) Reload(ctx context.Context, next *config.Config) (*Changes, error
 		return nil, err
 	}
 	begin = slices.DeleteFunc(begin, func(p plan) bool { return manifests[p.spec.Channel] == nil })
-	change, err := c.auth.Prepare(next.Token.Reveal(), next.AuthTTL)
+	change, err := c.auth.Prepare(next.Token.Reveal(), next.AuthTTL, tokensOf(next)...)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +72,7 @@ func (c *Core) Reload(ctx context.Context, next *config.Config) (*Changes, error
 	c.board.Replace(slices.Concat(end, changes.Added), manifests)
 	change()
 	c.changeGuards(guardLimits(next))
-	err = c.relay.Submit(ctx, &engine.Reconfigure{Config: engineConfig(next), Channels: enabled(next), Epoch: c.auth.Epoch()})
+	err = c.relay.Submit(ctx, c.reconfigure(next))
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,7 @@ used while a relay runs.`,
 			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "mpush", version) },
 		},
 		pluginCommand(&s),
+		tokenCommand(&s),
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
 	return cmd

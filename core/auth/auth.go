@@ -83,7 +83,8 @@ func Open(dataDir, token string, ttl time.Duration, now func() time.Time, tokens
 
 // Prepare makes ready to replace the single token, which may be everybody and do
 // everything, the tokens beside it, and the ttl; change does it. An empty single
-// token is matched by an empty one, unless there are others: then by none.
+// token is matched by an empty one, unless tokens is there, be it empty: then by
+// none.
 //
 // A token that is another or gone loses its sessions and its epoch, one whose
 // scope as a receiver has changed its epoch alone, and the others nothing. From
@@ -91,7 +92,7 @@ func Open(dataDir, token string, ttl time.Duration, now func() time.Time, tokens
 func (a *Authority) Prepare(token string, ttl time.Duration, tokens ...Token) (change func(), err error) {
 	before := a.rule.Load()
 	next := &rule{
-		single: token != "" || len(tokens) == 0, tokenSum: sha256.Sum256([]byte(token)), ttl: ttl,
+		single: token != "" || tokens == nil, tokenSum: sha256.Sum256([]byte(token)), ttl: ttl,
 		byHeader: make(map[string]*credential),
 	}
 	use := "mpush session HS256"

@@ -53,19 +53,30 @@ func (r *report) scope(n *node, path string) *Scope {
 	if !r.section(n, path, "plugins.*.targets") {
 		return nil
 	}
+	return r.patterns(n, path)
+}
+
+// patterns reads the names and the groups of an object.
+func (r *report) patterns(n *node, path string) *Scope {
 	scope := &Scope{}
 	for name, patterns := range map[string]*[]string{"names": &scope.Names, "groups": &scope.Groups} {
 		r.take(n, path, name, words, func(v any) {
 			*patterns = v.([]string)
 			for i, pattern := range *patterns {
-				if pattern == "" || len(pattern) > maxPatternBytes || strings.ContainsFunc(pattern, unicode.IsControl) {
-					r.fault(n.get(name).elements[i].at, joinIndex(joinKey(path, name), i),
-						"expected a name of 1 to %d bytes without control characters, in which * stands for any run of characters", maxPatternBytes)
+				if !isPattern(pattern) {
+					r.fault(n.get(name).elements[i].at, joinIndex(joinKey(path, name), i), patternWanted, maxPatternBytes)
 				}
 			}
 		})
 	}
 	return scope
+}
+
+// patternWanted is what a fault says of a pattern that is none.
+const patternWanted = "expected a name of 1 to %d bytes without control characters, in which * stands for any run of characters"
+
+func isPattern(pattern string) bool {
+	return pattern != "" && len(pattern) <= maxPatternBytes && !strings.ContainsFunc(pattern, unicode.IsControl)
 }
 
 // section checks that a member of an entry is an object with known keys alone,

@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Path           string // of the file, as it was given
 	Token          Secret
+	Tokens         []Token       // beside it; nil: the key is absent
 	AuthTTL        time.Duration // how long sessions live; 0: for ever
 	HistoryKeep    time.Duration // how long what has ended is kept; 0: for ever
 	Limits         Limits
@@ -150,6 +151,13 @@ func (c *Config) Differences(next *Config) []string {
 	return names
 }
 
-// WeakToken reports whether anybody would guess the token: it is empty, or one
-// of those that stand in examples.
-func (c *Config) WeakToken() bool { return isWeak(c.Token.Reveal()) }
+// WeakToken reports whether anybody would guess a token: one of those that stand
+// in examples, or an empty one. Where there is a key "tokens", be it an empty list,
+// an empty one lets nobody in.
+func (c *Config) WeakToken() bool {
+	single := c.Token.Reveal()
+	if single == "" && c.Tokens != nil {
+		single = "no token"
+	}
+	return isWeak(single) || slices.ContainsFunc(c.Tokens, func(t Token) bool { return t.Weak })
+}

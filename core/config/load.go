@@ -74,6 +74,9 @@ func build(text source, dir string, opts Options) (*Config, error) {
 	if token := file["token"]; token != nil && environment["token"] == nil && command["token"] == nil {
 		e.expand(token, "token")
 	}
+	if tokens := file["tokens"]; tokens != nil && environment["tokens"] == nil && command["tokens"] == nil {
+		e.expand(tokens, "tokens")
+	}
 	if err := r.apply(c, file, environment, command); err != nil {
 		return nil, err
 	}

@@ -173,14 +173,14 @@ func TestNullIsAbsent(t *testing.T) {
 
 func TestUnservedAndLaterSectionsAreNamed(t *testing.T) {
 	c := mustLoad(t, `{
-		"tokens": [{"name": "ci"}],
+		"token": "",
 		"ops": {"listen": "", "pprof": true}, "history": {"keep": "7d"},
 		"limits": {"connections": 5, "ttl": 1},
 		"console": {"x": "${env:ABSENT}"},
 		"plugins": {"a": {"path": "/a", "unpinned": true, "limits": {}}},
 		"fcm": {"projectId": "x"},
 	}`)
-	if got, want := fmt.Sprint(c.Unserved), "[tokens limits.connections ops.listen ops.pprof console]"; got != want {
+	if got, want := fmt.Sprint(c.Unserved), "[limits.connections ops.listen ops.pprof console]"; got != want {
 		t.Errorf("unserved %s\nwant     %s", got, want)
 	}
 	want := []string{

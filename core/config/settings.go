@@ -35,7 +35,7 @@ func settings() []setting {
 	const day = 24 * time.Hour
 	return []setting{
 		{path: "token", kind: scalar, fallback: "", served: true},
-		{path: "tokens", kind: anything},
+		{path: "tokens", kind: tokenList, fallback: []Token(nil), served: true},
 		{path: "auth.ttl", kind: duration, fallback: time.Duration(0), served: true},
 		{path: "trustedProxies", kind: words, fallback: []string{"127.0.0.0/8", "::1/128"}, served: true},
 		{path: "log.level", kind: text, fallback: "info", oneOf: []string{"debug", "info", "warn", "error"}, served: true},
@@ -126,6 +126,8 @@ func (r *report) apply(c *Config, layers ...layer) error {
 		return fmt.Errorf("limits: %w", err)
 	}
 	c.Token = Secret(merged.String("token"))
+	c.Tokens, _ = merged.Get("tokens").([]Token)
+	r.tellApart(c, layers)
 	c.AuthTTL = merged.Duration("auth.ttl")
 	c.HistoryKeep = merged.Duration("history.keep")
 	c.Log.Format = merged.String("log.format")

@@ -11,13 +11,14 @@ import (
 type kind uint8
 
 const (
-	anything kind = iota // any JSON
-	text                 // a string
-	scalar               // a string, or the JSON text of a number or boolean
-	count                // a whole number from 0: int64
-	flag                 // true or false
-	duration             // a number of milliseconds, or "7d"
-	words                // an array of strings
+	anything  kind = iota // any JSON
+	text                  // a string
+	scalar                // a string, or the JSON text of a number or boolean
+	count                 // a whole number from 0: int64
+	flag                  // true or false
+	duration              // a number of milliseconds, or "7d"
+	words                 // an array of strings
+	tokenList             // an array of tokens: []Token
 	object
 )
 
@@ -45,6 +46,8 @@ func (r *report) read(n *node, path string, k kind) (value any, ok bool) {
 		}
 	case k == words && n.kind == '[':
 		return r.readWords(n, path)
+	case k == tokenList && n.kind == '[':
+		return r.readTokens(n, path)
 	default:
 		r.fault(n.at, path, "expected %s, found %s", k.describe(), n.describe())
 		return nil, false
@@ -156,6 +159,8 @@ func (k kind) describe() string {
 		return "an array of strings"
 	case object:
 		return "an object"
+	case tokenList:
+		return "an array of objects"
 	default:
 		return "a value"
 	}

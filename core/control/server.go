@@ -41,7 +41,7 @@ type Server struct {
 	Channels func() []Channel // without what the engine knows of them
 	// Lend makes a token by which somebody may log in as a receiver for a while.
 	Lend func(name, group string) (string, error)
-	Log      *slog.Logger
+	Log  *slog.Logger
 }
 
 // maxSocketPath is below what socket addresses can hold, about 108 bytes.

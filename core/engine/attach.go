@@ -18,7 +18,7 @@ func (e *Engine) attach(ev *Attach) {
 	}
 	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, terms{ownOnly: ev.OwnOnly})
 	switch p := (&pendingAttach{c, ev.Link, ev.Request, ev.Epoch}); {
-	case ev.Epoch < e.epoch:
+	case e.ended(ev.Epoch):
 		e.refuse(ev.Link, ev.Request, Unavailable, tokenChanged)
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)
@@ -53,12 +53,13 @@ func (e *Engine) attached(p *pendingAttach) {
 	if l == nil {
 		return
 	}
-	if p.epoch < e.epoch {
+	if e.ended(p.epoch) {
 		e.refuse(p.link, p.request, Unavailable, tokenChanged)
 		return
 	}
 	r, wasUp, oldLink, oldGeneration := rt.receiver, rt.up, rt.link, rt.generation
 	e.raiseRoute(rt, l)
+	rt.epoch = p.epoch
 	e.answer(p.link, p.request, Attached{Name: r.name, Group: r.group, Generation: rt.generation, Epoch: p.epoch})
 	if wasUp {
 		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Reason: "another connection took over"})
@@ -110,7 +111,7 @@ func (e *Engine) register(ev *Register) {
 		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
 		return
 	}
-	c, refusal := e.plan(l.channel, record.Registered, ev.Route, terms{})
+	c, refusal := e.plan(l.channel, record.Registered, ev.Route, terms{ownOnly: ev.OwnOnly})
 	switch {
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)

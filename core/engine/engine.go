@@ -43,7 +43,8 @@ type Engine struct {
 	stopping  bool
 	diskLow   bool
 	channels  []string // that are switched on; nil is all
-	epoch     uint64   // of the newest token
+	epoch     uint64   // the newest of all
+	holding   []uint64 // epochs that have not ended; nil: epoch alone
 	stats     Stats
 
 	effects  []Effect

@@ -129,7 +129,8 @@ type Attach struct {
 	Address []byte
 	// OwnOnly refuses a name that another channel serves and this one does not.
 	OwnOnly bool
-	// Epoch is that of the token by which the caller was authenticated.
+	// Epoch is that of the token by which the caller was authenticated: another
+	// token has another one.
 	Epoch uint64
 }
 
@@ -175,6 +176,7 @@ type Register struct {
 	Link    LinkID
 	Request RequestID
 	Route   RouteSpec
+	OwnOnly bool // as of Attach
 }
 
 // Unregister forgets a receiver. The caller was authenticated as it.
@@ -254,9 +256,12 @@ type LinkStopping struct{ Link LinkID }
 type Reconfigure struct {
 	Config   Config   // but for Seed, which stays
 	Channels []string // as of New
-	// Epoch counts tokens. A greater one evicts all that were attached in an
-	// earlier epoch, and refuses those that are about to be.
-	Epoch uint64
+	// Epoch is the newest of all tokens' epochs, and Holding those that have not
+	// ended; Epoch has not. Whoever was attached in one that has ended is
+	// evicted, and those who are about to be are refused. A greater one than
+	// Epoch is about to begin and holds.
+	Epoch   uint64
+	Holding []uint64
 }
 
 func (*LinkUp) event()     {}

@@ -11,10 +11,16 @@ import (
 func (e *Engine) reconfigure(ev *Reconfigure) {
 	e.config = ev.Config
 	e.switchChannels(ev.Channels)
-	if ev.Epoch > e.epoch {
-		e.epoch = ev.Epoch
-		e.endSessions()
+	e.epoch, e.holding = max(e.epoch, ev.Epoch), slices.Clone(ev.Holding)
+	e.endSessions()
+}
+
+// ended tells whether an epoch is over.
+func (e *Engine) ended(epoch uint64) bool {
+	if e.holding == nil {
+		return epoch < e.epoch
 	}
+	return epoch <= e.epoch && !slices.Contains(e.holding, epoch)
 }
 
 // isOn tells whether the operator has switched the channel on.
@@ -49,11 +55,11 @@ func (e *Engine) switchChannels(channels []string) {
 	}
 }
 
-// endSessions evicts everybody who was let in with an earlier token.
+// endSessions evicts everybody who was let in with a token that is none any more.
 func (e *Engine) endSessions() {
 	for _, r := range e.sorted() {
 		for _, rt := range r.routes {
-			if rt.up && rt.kind == record.Attached {
+			if rt.up && rt.kind == record.Attached && e.ended(rt.epoch) {
 				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: tokenChanged})
 				e.lowerRoute(rt)
 			}

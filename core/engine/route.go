@@ -25,6 +25,7 @@ type route struct {
 	link       LinkID
 	place      int // in the link's routes
 	generation uint64
+	epoch      uint64 // by which it was attached
 
 	cursor record.Seq // while down: everything up to here is done with
 	window []*item

@@ -66,7 +66,7 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Register:
 		return l.register(id, body.Register)
 	case *pluginpb.PluginEnvelope_Unregister:
-		session, problem := l.caller(body.Unregister.Credentials)
+		session, _, problem := l.caller(body.Unregister.Credentials)
 		if problem == nil {
 			l.Switchboard.forget(session.Name)
 			return &engine.Unregister{Link: l.id, Request: request(id, plainRequest), Receiver: session.Name}
@@ -81,59 +81,26 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_StatePut:
 		l.putState(id, body.StatePut)
 	case *pluginpb.PluginEnvelope_CheckToken:
-		l.doneLater(id, l.admit(body.CheckToken.Credentials))
+		_, problem := l.admit(body.CheckToken.Credentials)
+		l.doneLater(id, problem)
 	}
 	return nil
 }
 
 func (l *Link) has(right pluginpb.Right) bool { return slices.Contains(l.Rights, right) }
 
-// enter checks that a caller may get a session: by the token, or by the plugin's
-// word where that counts. An earlier session makes no other.
-func (l *Link) enter(c *pluginpb.Credentials) *pluginpb.Error {
-	if c.GetTrusted() && l.has(pluginpb.Right_RIGHT_ACCEPT_WITHOUT_TOKEN) {
-		return nil
-	}
-	return l.login(c)
-}
-
-// admit checks that a caller may ask for something: as enter does, or by an
-// earlier session alone.
-func (l *Link) admit(c *pluginpb.Credentials) *pluginpb.Error {
-	if c.GetToken() == "" && c.GetAuth() != "" {
-		_, problem := l.session(c)
-		return problem
-	}
-	return l.enter(c)
-}
-
-// session checks the caller's session.
-func (l *Link) session(c *pluginpb.Credentials) (auth.Session, *pluginpb.Error) {
-	if c.GetAuth() == "" {
-		return auth.Session{}, refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Need Auth")
-	}
-	session, err := l.Auth.Verify(c.GetAuth())
-	if err != nil {
-		return auth.Session{}, refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "auth: "+err.Error())
-	}
-	return session, nil
-}
-
-// caller checks a caller that must be admitted and have a session.
-func (l *Link) caller(c *pluginpb.Credentials) (auth.Session, *pluginpb.Error) {
-	if problem := l.admit(c); problem != nil {
-		return auth.Session{}, problem
-	}
-	return l.session(c)
-}
-
 func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
-	problem := l.admit(p.Credentials)
+	pass, problem := l.admit(p.Credentials)
 	from := ""
 	if problem == nil && p.GetCredentials().GetAuth() != "" {
 		var session auth.Session
-		session, problem = l.session(p.Credentials)
+		if session, problem = l.session(p.Credentials); problem == nil {
+			problem = forbidden(session.Grant.MaySend(message.SendType(p.SendType), p.Target))
+		}
 		from = session.Name
+	}
+	if problem == nil {
+		problem = forbidden(pass.grant.MaySend(message.SendType(p.SendType), p.Target))
 	}
 	if problem == nil {
 		problem = l.maySend(message.SendType(p.SendType), p.Target)
@@ -197,10 +164,12 @@ func (l *Link) outcome(o *pluginpb.Outcome) engine.Event {
 }
 
 func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) engine.Event {
-	epoch := l.Auth.Epoch() // before the token is looked at
-	problem := l.enter(a.Credentials)
+	pass, problem := l.enter(a.Credentials)
 	if problem == nil && (!message.ValidName(a.Name) || a.Group != "" && !message.ValidName(a.Group)) {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name and group must have 1 to 256 bytes and no control characters")
+	}
+	if problem == nil {
+		problem = forbidden(pass.grant.MayBe(a.Name, a.Group))
 	}
 	if problem == nil {
 		problem = l.mayHave(a.Name, a.Group)
@@ -211,13 +180,15 @@ func (l *Link) authenticate(id uint64, a *pluginpb.Authenticate) engine.Event {
 	}
 	return &engine.Enter{
 		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
-		OwnOnly: !l.vouched(a.Credentials), Epoch: epoch,
+		OwnOnly: !l.vouched(pass), Epoch: pass.epoch,
 	}
 }
 
 func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
-	epoch := l.Auth.Epoch() // before the token is looked at
-	problem := l.enter(a.Credentials)
+	pass, problem := l.enter(a.Credentials)
+	if problem == nil {
+		problem = forbidden(pass.grant.MayBe(a.Name, a.Group))
+	}
 	if problem == nil {
 		problem = l.mayHave(a.Name, a.Group)
 	}
@@ -227,7 +198,7 @@ func (l *Link) attach(id uint64, a *pluginpb.Attach) engine.Event {
 	}
 	return &engine.Attach{
 		Link: l.id, Request: request(id, attachRequest), Name: a.Name, Group: a.Group,
-		Policy: decodePolicy(a.Policy), Address: a.Address, OwnOnly: !l.vouched(a.Credentials), Epoch: epoch,
+		Policy: decodePolicy(a.Policy), Address: a.Address, OwnOnly: !l.vouched(pass), Epoch: pass.epoch,
 	}
 }
 
@@ -237,7 +208,7 @@ func (l *Link) confirm(id uint64, c *pluginpb.Confirm) engine.Event {
 		MID: message.MID(c.Mid), HandoffOnly: c.HandoffOnly, ByChannel: c.Receiver != "",
 	}
 	if c.Receiver == "" {
-		session, problem := l.caller(c.Credentials)
+		session, _, problem := l.caller(c.Credentials)
 		if problem != nil {
 			l.doneLater(id, problem)
 			return nil
@@ -248,7 +219,7 @@ func (l *Link) confirm(id uint64, c *pluginpb.Confirm) engine.Event {
 }
 
 func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
-	session, problem := l.caller(c.Credentials)
+	session, pass, problem := l.caller(c.Credentials)
 	if problem == nil && len(c.Data) > message.MaxSize {
 		problem = refusal(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "a command's data may have 1 MiB")
 	}
@@ -259,22 +230,39 @@ func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
 		l.answer(commandResult(id, "", problem))
 		return
 	}
-	l.Switchboard.call(l, id, &pluginpb.ClaimedCommand{
+	asker := caller{grant: session.Grant, onWord: session.Grant == nil && !l.vouched(pass)}
+	l.Switchboard.call(l, id, asker, &pluginpb.ClaimedCommand{
 		Command: c.Command, Data: c.Data, Receiver: session.Name, Group: session.Group,
 	})
 }
 
 func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
-	if !l.Switchboard.serves(l, r.Receiver) {
+	askers := l.Switchboard.serves(l, r.Receiver)
+	if len(askers) == 0 {
 		l.Conduct.note(Uninvited)
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN, "a route is registered while answering a command of its receiver"))
 		return nil
 	}
-	if problem := l.mayHave(r.Receiver, r.Group); problem != nil {
+	// Which of its commands this is for, the plugin does not say: one that allows
+	// it is enough.
+	var problem *pluginpb.Error
+	onWord := true
+	for _, asker := range askers {
+		if problem = forbidden(asker.grant.MayBe(r.Receiver, r.Group)); problem == nil {
+			break
+		}
+	}
+	for _, asker := range askers {
+		onWord = onWord && asker.onWord
+	}
+	if problem == nil {
+		problem = l.mayHave(r.Receiver, r.Group)
+	}
+	if problem != nil {
 		l.done(id, problem)
 		return nil
 	}
-	return &engine.Register{Link: l.id, Request: request(id, plainRequest), Route: engine.RouteSpec{
+	return &engine.Register{Link: l.id, Request: request(id, plainRequest), OwnOnly: onWord && !l.vouched(pass{}), Route: engine.RouteSpec{
 		Receiver: r.Receiver, Group: r.Group, Address: r.Address, Policy: decodePolicy(r.Policy),
 	}}
 }
@@ -290,7 +278,7 @@ func (l *Link) declareRoutes(id uint64, d *pluginpb.Declare) engine.Event {
 	l.declared = true
 	takeNames := l.has(pluginpb.Right_RIGHT_TAKE_NAMES)
 	event := &engine.Declare{
-		Link: l.id, Request: request(id, declareRequest), TakeNames: takeNames, OwnOnly: !takeNames && !l.vouched(nil),
+		Link: l.id, Request: request(id, declareRequest), TakeNames: takeNames, OwnOnly: !takeNames && !l.vouched(pass{}),
 	}
 	for _, r := range d.Routes {
 		if problem := l.mayHave(r.Receiver, r.Group); problem != nil {

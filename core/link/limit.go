@@ -15,19 +15,19 @@ const maxPaused = 1024
 // login checks a token, and how often its address was wrong before. An absent
 // token is no guess and is not counted. What l.answer answers takes as long as a
 // wrong one deserves.
-func (l *Link) login(c *pluginpb.Credentials) *pluginpb.Error {
-	right := l.Auth.CheckToken(c.GetToken())
+func (l *Link) login(c *pluginpb.Credentials) (pass, *pluginpb.Error) {
+	grant, epoch, right := l.Auth.Check(c.GetToken())
 	if right || c.GetToken() != "" {
 		pause, refused := l.Guard.Login(c.GetRemote(), right)
 		if refused != nil {
-			return overLimit(refused)
+			return pass{}, overLimit(refused)
 		}
 		l.pause = pause
 	}
 	if !right {
-		return refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
+		return pass{}, refusal(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
 	}
-	return nil
+	return pass{grant, epoch, c.GetToken() != ""}, nil
 }
 
 // mayPublish counts a message of a caller whose credentials are good.

@@ -60,9 +60,9 @@ type Link struct {
 	started  chan struct{} // the channel's Start was answered
 
 	// What it has not answered, under the Switchboard's mu.
-	calls     int            // commands
-	callBytes int            // and their data
-	serving   map[string]int // and their number by receiver
+	calls     int                 // commands
+	callBytes int                 // and their data
+	serving   map[string][]uint64 // and their ids by receiver
 }
 
 // refusedRoutes says why the plugin's configured routes can not be had.
@@ -75,7 +75,7 @@ func (refusedRoutes) Verdict() {}
 
 // New prepares a link; Run does the work.
 func New(options Options) *Link {
-	return &Link{Options: options, out: newOutbox(), serving: make(map[string]int), refused: make(chan string, 1), started: make(chan struct{}, 1)}
+	return &Link{Options: options, out: newOutbox(), serving: make(map[string][]uint64), refused: make(chan string, 1), started: make(chan struct{}, 1)}
 }
 
 // Ready tells that the channel has started: its durable routes go live. It does

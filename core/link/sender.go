@@ -76,18 +76,22 @@ func sendersKey(p *pluginpb.Publish, from string) record.Key {
 }
 
 // status asks for a message's statuses: of those that the session's name has
-// sent, or of all with the token.
+// sent, or of all with a token that may.
 func (l *Link) status(id uint64, s *pluginpb.GetStatus) engine.Event {
 	event := &engine.Status{Link: l.id, Request: request(id, publishRequest), MID: message.MID(s.Mid)}
 	c := s.GetCredentials()
 	if session, problem := l.session(c); problem == nil {
 		event.From = session.Name
 		return event
-	} else if c.GetToken() == "" && c.GetAuth() != "" {
+	} else if c.GetToken() == "" && c.GetAuth() != "" || problem.Code == pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN {
 		l.answer(publishRefused(id, problem))
 		return nil
 	}
-	if problem := l.login(c); problem != nil {
+	pass, problem := l.login(c)
+	if problem == nil {
+		problem = forbidden(pass.grant.MayOversee())
+	}
+	if problem != nil {
 		l.answer(publishRefused(id, problem))
 		return nil
 	}

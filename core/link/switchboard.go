@@ -30,6 +30,7 @@ type call struct {
 	request  uint64
 	to       *Link
 	receiver string
+	asker    caller
 	bytes    int
 	timeout  *time.Timer
 }
@@ -178,7 +179,8 @@ func (s *Switchboard) drop(id uint64, c call) {
 	c.timeout.Stop()
 	c.to.calls--
 	c.to.callBytes -= c.bytes
-	if c.to.serving[c.receiver]--; c.to.serving[c.receiver] == 0 {
+	left := slices.DeleteFunc(c.to.serving[c.receiver], func(other uint64) bool { return other == id })
+	if c.to.serving[c.receiver] = left; len(left) == 0 {
 		delete(c.to.serving, c.receiver)
 	}
 }
@@ -198,7 +200,7 @@ func (s *Switchboard) expire(id uint64) {
 }
 
 // call passes a command on. The answer goes to from when it comes.
-func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.ClaimedCommand) {
+func (s *Switchboard) call(from *Link, request uint64, asker caller, command *pluginpb.ClaimedCommand) {
 	s.mu.Lock()
 	channel, claimed := s.claims[command.Command]
 	to := s.links[channel]
@@ -214,9 +216,9 @@ func (s *Switchboard) call(from *Link, request uint64, command *pluginpb.Claimed
 		command.Id = id
 		to.calls++
 		to.callBytes += len(command.Data)
-		to.serving[command.Receiver]++
+		to.serving[command.Receiver] = append(to.serving[command.Receiver], id)
 		s.calls[id] = call{
-			from: from, request: request, to: to, receiver: command.Receiver, bytes: len(command.Data),
+			from: from, request: request, to: to, receiver: command.Receiver, asker: asker, bytes: len(command.Data),
 			timeout: time.AfterFunc(callPatience, func() { s.expire(id) }),
 		}
 	}
@@ -267,12 +269,15 @@ func (s *Switchboard) forget(receiver string) {
 	}
 }
 
-// serves tells whether the link is answering a command of this receiver: only
-// then may it act in the receiver's name.
-func (s *Switchboard) serves(to *Link, receiver string) bool {
+// serves returns whose commands of this receiver the link is answering: only then
+// may it act in the receiver's name.
+func (s *Switchboard) serves(to *Link, receiver string) (askers []caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return to.serving[receiver] > 0
+	for _, id := range to.serving[receiver] {
+		askers = append(askers, s.calls[id].asker)
+	}
+	return askers
 }
 
 // maxInfoBytes bounds what a plugin says to another's client.

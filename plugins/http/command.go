@@ -104,6 +104,8 @@ func (c *call) login(data []byte) {
 		c.answer(nethttp.StatusForbidden, packet.AppendRefusal(nil, nethttp.StatusForbidden, "Token invalid"))
 	case sdk.CodeOf(err) == sdk.CodeNameInUse:
 		c.answer(nethttp.StatusForbidden, packet.AppendRefusal(nil, nethttp.StatusForbidden, "The name ["+login.Name+"] is already used"))
+	case sdk.CodeOf(err) == sdk.CodeForbidden:
+		c.answer(nethttp.StatusForbidden, packet.AppendRefusal(nil, nethttp.StatusForbidden, err.Error()))
 	default:
 		c.refuse(err)
 	}

@@ -82,6 +82,8 @@ func (c *conn) refused(name string, before attachment, err error) {
 		c.write(packet.AppendRefusal(nil, 403, "Token invalid"))
 	case sdk.CodeNameInUse:
 		c.write(packet.AppendRefusal(nil, 403, fmt.Sprintf("The name [%s] is already used", name)))
+	case sdk.CodeForbidden: // its token will not do for this name the next time either
+		c.write(packet.AppendRefusal(nil, 403, c.textOf(err)))
 	case sdk.CodeUnavailable:
 		c.info(c.textOf(err))
 		if before.generation == 0 {
