@@ -90,3 +90,19 @@ func TestChannelThatDrainsIsAnsweredAtOnce(t *testing.T) {
 	d.do(publish("3")).got("told ann=ready")
 	d.do(&LinkStopping{Link: 99}).got()
 }
+
+func TestEndOfOneEpochEvictsItsOwnAlone(t *testing.T) {
+	d := newDesk(t, Config{})
+	attach := func(name string, epoch uint64) *desk {
+		return d.do(&Attach{Link: socketLink, Request: d.request(), Name: name, Policy: sockPolicy(), Epoch: epoch})
+	}
+	attach("ann", 0).got("attached ann gen1")
+	attach("bob", 1).got("attached bob gen2")
+	attach("cid", 3).got("attached cid gen3") // of a token that was made a moment ago
+	d.do(&Reconfigure{Epoch: 2, Holding: []uint64{0, 2}}).got("evict bob gen2")
+	attach("bob", 1).got("refused 4")
+	attach("bob", 2).got("attached bob gen4")
+	d.do(&Reconfigure{Epoch: 3, Holding: []uint64{0, 2, 3}}).got()
+	d.do(&Reconfigure{Epoch: 3, Holding: []uint64{0, 3}}).got("evict bob gen4") // it has expired
+	attach("ann", 0).got("attached ann gen5", "evict ann gen1")
+}

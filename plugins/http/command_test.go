@@ -73,6 +73,7 @@ func TestAuthTellsOfANameInUseAndOfPassingFaults(t *testing.T) {
 	}})
 	for refusal, want := range map[sdk.Code]answer{
 		sdk.CodeNameInUse:   {status: 403, body: `{"cmd":"AUTH","data":{"code":403,"msg":"The name [phone] is already used"}}`},
+		sdk.CodeForbidden:   {status: 403, body: `{"cmd":"AUTH","data":{"code":403,"msg":"why"}}`},
 		sdk.CodeUnavailable: {status: 503, body: info("why")},
 		sdk.CodeLimit:       {status: 429, body: info("why")},
 	} {

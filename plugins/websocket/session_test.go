@@ -195,6 +195,7 @@ func TestRefusedSecondAuthLeavesEverythingAsItIs(t *testing.T) {
 	c := attached(t, core, "phone")
 	for refusal, want := range map[sdk.Code]string{
 		sdk.CodeUnauthenticated: `{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`,
+		sdk.CodeForbidden:       `{"cmd":"AUTH","data":{"code":403,"msg":"why"}}`,
 		sdk.CodeUnavailable:     info("why"),
 	} {
 		code = refusal

@@ -145,7 +145,10 @@ func TestListenersWithoutAHostAreOnLoopbackWhileAnybodyMayEnter(t *testing.T) {
 		http, websocket string // addresses without port
 		warns           []string
 	}{
-		"a strong token":        {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"a strong token": {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"tokens alone":   {`{"tokens":[{"name":"ci","token":"` + strong + `","rights":["send"]}],"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"a well-known one of several": {`{"token":"` + strong + `","tokens":[{"name":"ci","token":"change-me","rights":["send"]}],"http":{"port":0},"websocket":{"port":0}}`,
+			"127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
 		"an empty token":        {`{"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
 		"a well-known token":    {`{"token":"change-me","http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
 		"no token is asked for": {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},

@@ -39,8 +39,8 @@ type Channel struct {
 	PID   int    // 0 if it does not run
 }
 
-// jwtHeader is what every session begins with: {"alg":"HS256","typ":"JWT"}.
-const jwtHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+// jwtHeader is what every session begins with: {"alg":"HS256"," and then more.
+const jwtHeader = "eyJhbGciOiJIUzI1NiIsI"
 
 // stopTime is what a relay may take to end when it is asked to, and more: eight
 // seconds are promised.
