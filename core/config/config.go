@@ -19,6 +19,7 @@ type Config struct {
 	Limits         Limits
 	TrustedProxies []netip.Prefix // reverse proxies whose X-Forwarded-For is believed
 	Log            Log
+	Ops            Ops
 	// Channels are the bundled channels that the program has, in a fixed order
 	// and whether or not the file mentions them, then the third-party ones in
 	// the file's order.
@@ -53,6 +54,13 @@ type Limits struct {
 type Log struct {
 	Level  slog.Level
 	Format string // "text" or "json"
+}
+
+// Ops says where the relay tells how it is.
+type Ops struct {
+	Listen   string // host:port; "": nowhere
+	Explicit bool   // the operator has said where
+	Pprof    bool   // profiles, too
 }
 
 // Channel is one channel of the relay: bundled, or a third party's plugin.

@@ -180,7 +180,7 @@ func TestUnservedAndLaterSectionsAreNamed(t *testing.T) {
 		"plugins": {"a": {"path": "/a", "unpinned": true, "limits": {}}},
 		"fcm": {"projectId": "x"},
 	}`)
-	if got, want := fmt.Sprint(c.Unserved), "[limits.connections ops.listen ops.pprof console]"; got != want {
+	if got, want := fmt.Sprint(c.Unserved), "[limits.connections console]"; got != want {
 		t.Errorf("unserved %s\nwant     %s", got, want)
 	}
 	want := []string{

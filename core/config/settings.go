@@ -3,8 +3,10 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,11 +18,12 @@ import (
 type setting struct {
 	path     string
 	kind     kind
-	fallback any      // nil: none
-	oneOf    []string // of a text: the words that it may be
-	served   bool     // something acts upon it
-	least    int64    // of a count: a smaller one is raised to it
-	most     int64    // of a count: a larger one is lowered to it, as is 0; 0: none
+	fallback any                 // nil: none
+	oneOf    []string            // of a text: the words that it may be
+	valid    func(string) string // of a text: what is wrong with it, "" for nothing; or nil
+	served   bool                // something acts upon it
+	least    int64               // of a count: a smaller one is raised to it
+	most     int64               // of a count: a larger one is lowered to it, as is 0; 0: none
 }
 
 // leastDuration: a shorter one is raised to it, with a warning. 0 is not shorter
@@ -52,8 +55,8 @@ func settings() []setting {
 		{path: "limits.connections", kind: count},
 		{path: "limits.diskReserve", kind: count, fallback: int64(64 << 20), served: true},
 		{path: "history.keep", kind: duration, fallback: 7 * day, served: true},
-		{path: "ops.listen", kind: text},
-		{path: "ops.pprof", kind: flag},
+		{path: "ops.listen", kind: text, fallback: "127.0.0.1:9095", valid: validListen, served: true},
+		{path: "ops.pprof", kind: flag, fallback: false, served: true},
 	}
 }
 
@@ -130,6 +133,11 @@ func (r *report) apply(c *Config, layers ...layer) error {
 	r.tellApart(c, layers)
 	c.AuthTTL = merged.Duration("auth.ttl")
 	c.HistoryKeep = merged.Duration("history.keep")
+	c.Ops.Listen, c.Ops.Pprof = merged.String("ops.listen"), merged.Bool("ops.pprof")
+	for _, l := range layers {
+		_, given := l["ops.listen"]
+		c.Ops.Explicit = c.Ops.Explicit || given
+	}
 	c.Log.Format = merged.String("log.format")
 	if err := c.Log.Level.UnmarshalText([]byte(merged.String("log.level"))); err != nil {
 		c.Log.Level = slog.LevelInfo // the fault is reported already
@@ -170,6 +178,12 @@ func (r *report) inRange(n *node, s setting, value *any) bool {
 			r.fault(n.at, s.path, "expected one of %s", strings.Join(s.oneOf, ", "))
 			return false
 		}
+		if s.valid != nil {
+			if what := s.valid(v); what != "" {
+				r.fault(n.at, s.path, "%s", what)
+				return false
+			}
+		}
 	case int64:
 		if s.most > 0 && (v == 0 || v > s.most) {
 			r.warn(n.at, s.path, "%d is too much, lowered to %d", v, s.most)
@@ -206,4 +220,14 @@ func parseProxy(s string) (netip.Prefix, bool) {
 	}
 	prefix, err := netip.ParsePrefix(s)
 	return prefix.Masked(), err == nil
+}
+
+// validListen checks an address to listen on.
+func validListen(s string) string {
+	_, port, err := net.SplitHostPort(s)
+	number, notNumber := strconv.ParseUint(port, 10, 16)
+	if s != "" && (err != nil || notNumber != nil || strconv.FormatUint(number, 10) != port) {
+		return `expected an address with a port like "127.0.0.1:9095", or "" for none`
+	}
+	return ""
 }

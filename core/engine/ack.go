@@ -33,7 +33,10 @@ func (e *Engine) outcome(ev *Outcome) {
 		}
 		rt.failures = 0
 		e.settledOne(rt)
-		e.ack(r, ev.MID, origin, voucher)
+		if origin != nil && rt.head != nil && rt.head.MID == ev.MID {
+			e.ended(rt, deliveredAcked)
+		}
+		e.ack(r, ev.MID, l.channel, origin, voucher)
 		return
 	}
 	if !rt.up || rt.link != ev.Link || rt.generation != ev.Generation || rt.head == nil || rt.leased == 0 || rt.head.MID != ev.MID {
@@ -42,6 +45,7 @@ func (e *Engine) outcome(ev *Outcome) {
 	}
 	e.settledOne(rt)
 	it := rt.head
+	e.ended(rt, deliveryOf(ev.Kind))
 	switch ev.Kind {
 	case HandedOff:
 		rt.failures = 0
@@ -86,19 +90,21 @@ func (e *Engine) removeRoute(rt *route) {
 	e.sweep(r, 0)
 }
 
-// ack ends the receiver's item of a message, if that was ever sent to it.
+// ack ends the receiver's item of a message, if that was ever sent to it. The word
+// came over a channel.
 // origin is the route whose channel has let go of it already, or nil. voucher is
 // the link that says it was given the message, or 0.
-func (e *Engine) ack(r *receiver, mid message.MID, origin *route, voucher LinkID) {
+func (e *Engine) ack(r *receiver, mid message.MID, channel string, origin *route, voucher LinkID) {
 	it := r.byMID(mid)
 	if it == nil {
-		e.find(&pendingFind{receiver: r, ack: true, voucher: voucher}, mid)
+		e.find(&pendingFind{receiver: r, ack: true, voucher: voucher, channel: channel}, mid)
 		return
 	}
 	if !it.sent() {
 		e.unsent(voucher)
 		return
 	}
+	e.acknowledged(it.message, channel)
 	e.end(it, record.Acked, "", origin, true)
 }
 
@@ -132,7 +138,7 @@ func (e *Engine) confirm(ev *Confirm) {
 	case ev.ByChannel && r.route(l.channel) == nil:
 		e.foreign(ev.Link)
 	case !ev.HandoffOnly:
-		e.ack(r, ev.MID, nil, 0)
+		e.ack(r, ev.MID, l.channel, nil, 0)
 	default:
 		if it := r.byMID(ev.MID); it != nil {
 			e.confirmHandoff(it, l.channel)
@@ -220,6 +226,7 @@ func (e *Engine) use(p *pendingFind, ev *Found) {
 	case !it.sent():
 		e.unsent(p.voucher)
 	default:
+		e.acknowledged(it.message, p.channel)
 		e.end(it, record.Acked, "", nil, true)
 	}
 }

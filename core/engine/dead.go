@@ -120,6 +120,6 @@ func (e *Engine) away(ev *Away) {
 		return // it is being seen right now
 	}
 	e.commit(&pendingForget{receiver: r}, []string{r.name}, []record.Op{
-		&record.Forget{Receiver: r.name, Reason: "forgotten", At: e.wall},
+		&record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall},
 	})
 }

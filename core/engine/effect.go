@@ -122,6 +122,7 @@ type Surveyed struct {
 type Share struct {
 	Channel  string
 	Routes   int   // live or not, but for those that are retired for good
+	Up       int   // of these, live
 	Queued   int64 // open items of their receivers, be it that another channel has them
 	InFlight int   // messages that the channel holds
 	Most     int   // that it may hold; 0: any number

@@ -46,6 +46,7 @@ type Engine struct {
 	epoch     uint64   // the newest of all
 	holding   []uint64 // epochs that have not ended; nil: epoch alone
 	stats     Stats
+	observer  Observer
 
 	effects  []Effect
 	touched  []*route // to be pumped at the end of the step
@@ -105,6 +106,7 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		keys:      make(map[keyID]*keyed),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 		channels:  slices.Clone(channels),
+		observer:  nobody{},
 	}
 	for _, tail := range registry.Receivers {
 		r := &receiver{
@@ -169,6 +171,8 @@ func (e *Engine) dispatch(event Event) {
 		e.linkDown(ev)
 	case *Status:
 		e.status(ev)
+	case *Ping:
+		e.answer(ev.Link, ev.Request, Done{})
 	case *Look:
 		e.look(ev)
 	case *Survey:

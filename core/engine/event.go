@@ -60,6 +60,12 @@ type Status struct {
 	Any  bool
 }
 
+// Ping asks for an answer, which shows that the engine lives.
+type Ping struct {
+	Link    LinkID
+	Request RequestID
+}
+
 // Look asks for all that is known of a message.
 type Look struct {
 	Link    LinkID
@@ -281,6 +287,7 @@ func (*Loaded) event()     {}
 func (*Found) event()      {}
 func (*Stopping) event()   {}
 func (*Status) event()     {}
+func (*Ping) event()       {}
 func (*Look) event()       {}
 func (*Survey) event()     {}
 func (*Replay) event()     {}

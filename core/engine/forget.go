@@ -20,7 +20,7 @@ func (e *Engine) unregister(ev *Unregister) {
 		e.refuse(ev.Link, ev.Request, Invalid, "this receiver is configured by the operator")
 	default:
 		e.commit(&pendingForget{r, ev.Link, ev.Request}, []string{r.name}, []record.Op{
-			&record.Forget{Receiver: r.name, Reason: "forgotten", At: e.wall},
+			&record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall},
 		})
 	}
 }
@@ -43,6 +43,9 @@ func (p *pendingForget) resume(e *Engine, err error) {
 
 func (e *Engine) forget(r *receiver) {
 	items := slices.Clone(r.items)
+	if dead := r.queued - int64(r.unwritten); dead > 0 {
+		e.observer.Died(diedForgotten, dead)
+	}
 	// The routes go down before their items end: as one after the other was
 	// recalled, a channel would go on to the next of them.
 	for _, rt := range r.routes {
@@ -52,7 +55,7 @@ func (e *Engine) forget(r *receiver) {
 		}
 	}
 	for _, it := range items {
-		e.end(it, record.Dead, "forgotten", nil, false)
+		e.end(it, record.Dead, diedForgotten, nil, false)
 	}
 	r.gone = true
 	e.leave(r)

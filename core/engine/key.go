@@ -40,12 +40,12 @@ func (e *Engine) sent(ev *Sent) {
 	link, request := p.event.Link, p.event.Request
 	switch {
 	case ev.Err != nil:
-		e.refuse(link, request, Unavailable, "the key could not be looked up: "+ev.Err.Error())
+		e.refuseMessage(p.event, Unavailable, "the key could not be looked up: "+ev.Err.Error())
 	case !ev.Found || e.wall-ev.Key.At >= KeyTime:
 		e.route(p.event, p.key)
 		return
 	case ev.Key.Digest != p.event.Key.Digest:
-		e.refuse(link, request, Invalid, "idempotency key: it was used for another message")
+		e.refuseMessage(p.event, Invalid, "idempotency key: it was used for another message")
 	default:
 		e.trace(&pendingTrace{link: link, request: request, any: true, sent: ev.Key.MID}, ev.Key.MID)
 	}

@@ -155,7 +155,7 @@ func TestSurveyCountsByChannel(t *testing.T) {
 	d.answers = nil
 	d.do(&Survey{Link: socketLink, Request: d.request()})
 	got := d.answers[0].(Surveyed)
-	want := []Share{{"bound", 3, 6, 2, 2, 1}, {"push", 1, 2, 1, 0, 0}}
+	want := []Share{{"bound", 3, 3, 6, 2, 2, 1}, {"push", 1, 1, 2, 1, 0, 0}}
 	if !slices.Equal(got.Channels, want) {
 		t.Errorf("got %+v", got.Channels)
 	}

@@ -118,6 +118,9 @@ func (e *Engine) survey(ev *Survey) {
 				share.Routes++
 				share.Queued += r.queued
 				share.InFlight += rt.leased
+				if rt.up {
+					share.Up++
+				}
 			}
 			if !rt.up {
 				continue

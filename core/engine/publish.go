@@ -76,16 +76,16 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 	}()
 	switch {
 	case e.stopping:
-		e.refuse(ev.Link, ev.Request, Unavailable, "the server is stopping")
+		e.refuseMessage(ev, Unavailable, "the server is stopping")
 		return
 	case e.diskLow:
-		e.refuse(ev.Link, ev.Request, Unavailable, "limits.diskReserve: the server's disk is almost full, nothing is accepted until there is space")
+		e.refuseMessage(ev, Unavailable, "limits.diskReserve: the server's disk is almost full, nothing is accepted until there is space")
 		return
 	case ev.SendType != message.Personal && ev.SendType != message.Group:
-		e.refuse(ev.Link, ev.Request, Invalid, "sendType must be personal or group")
+		e.refuseMessage(ev, Invalid, "sendType must be personal or group")
 		return
 	case !message.ValidName(ev.Target):
-		e.refuse(ev.Link, ev.Request, Invalid, fmt.Sprintf("target must have 1 to %d bytes and no control characters", message.MaxNameBytes))
+		e.refuseMessage(ev, Invalid, fmt.Sprintf("target must have 1 to %d bytes and no control characters", message.MaxNameBytes))
 		return
 	case e.links[ev.Link] == nil:
 		return
@@ -96,7 +96,7 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 	}
 	size := m.Size()
 	if size > message.MaxSize {
-		e.refuse(ev.Link, ev.Request, TooLarge, fmt.Sprintf("a message may have %d bytes, this one has %d", message.MaxSize, size))
+		e.refuseMessage(ev, TooLarge, fmt.Sprintf("a message may have %d bytes, this one has %d", message.MaxSize, size))
 		return
 	}
 	if ttl := e.ttl(ev.TTL); ttl > 0 {
@@ -126,6 +126,7 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 		w.statuses = append(w.statuses, TargetStatus{ev.Target, message.Status{Rank: message.No}})
 	}
 	if len(p.slots) == 0 {
+		e.nobodyGets(len(targets))
 		e.finishWait(w)
 		return
 	}
@@ -202,9 +203,11 @@ func (p *pendingPut) resume(e *Engine, err error) {
 		for _, s := range p.slots {
 			s.receiver.count(-1, -size)
 		}
+		e.observer.Refused(RefusedUnavailable)
 		e.refuse(w.link, w.request, Unavailable, "the message could not be stored: "+err.Error())
 		return
 	}
+	e.observer.Accepted()
 	w.mid = p.message.MID
 	for i, s := range p.slots {
 		r, seq := s.receiver, p.put.Seqs[i]

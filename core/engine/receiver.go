@@ -226,6 +226,9 @@ func (e *Engine) end(it *item, state record.State, reason string, origin *route,
 		e.raise(it, message.Status{Rank: message.OK})
 	case record.Dead:
 		e.stats.Dead++
+		if write { // else all of that operation are counted together
+			e.observer.Died(reason, 1)
+		}
 		e.raise(it, message.Status{Rank: message.Failed})
 	case record.HandedOff:
 		e.stats.HandedOff++
@@ -258,7 +261,7 @@ func (e *Engine) expire(it *item) {
 	if it.Status.Rank >= message.ChannelOK {
 		e.end(it, record.HandedOff, "", nil, true)
 	} else {
-		e.end(it, record.Dead, "expired", nil, true)
+		e.end(it, record.Dead, diedExpired, nil, true)
 	}
 }
 
@@ -273,6 +276,6 @@ func (e *Engine) endIfDone(it *item, origin *route) {
 	if it.Status.Rank >= message.ChannelOK {
 		e.end(it, record.HandedOff, "", origin, true)
 	} else {
-		e.end(it, record.Dead, "rejected", origin, true)
+		e.end(it, record.Dead, diedRejected, origin, true)
 	}
 }

@@ -38,6 +38,7 @@ type route struct {
 	turn     bool          // it was at the head of that line
 	head     *item         // the item that attempt and timer speak of
 	attempt  int           // deliveries of head on this route
+	began    int64         // when the last of these did, by the clock
 	failures int           // failed attempts since the last success: the backoff
 	paused   bool          // between a failed attempt and the next
 	timer    timer
@@ -229,7 +230,9 @@ func (e *Engine) deliver(rt *route, it *item, attempt int) {
 // attempted notes that the head is being sent.
 func (e *Engine) attempted(rt *route) {
 	it := rt.head
+	e.observer.Attempted(rt.channel, rt.attempt > 0)
 	rt.attempt++
+	rt.began = e.clock
 	it.Tries++
 	if it.SentAt == 0 {
 		it.SentAt = e.wall
@@ -288,14 +291,17 @@ func (rt *route) fire(e *Engine) {
 		rt.paused = false
 		e.touch(rt)
 	case rt.policy.Resend <= 0:
+		e.ended(rt, deliveredUnanswered)
 		e.recallLeases(rt)
 		e.fail(rt, 0, "the channel gave no outcome")
 	case e.othersWait(rt):
+		e.ended(rt, deliveredUnanswered)
 		e.recallLeases(rt)
 		e.stopWaiting(rt) // for more than it had
 		e.setLeased(rt, 0)
 		e.touch(rt) // it waits at the end of the line
 	default:
+		e.ended(rt, deliveredUnanswered)
 		e.deliver(rt, rt.head, rt.attempt)
 		e.attempted(rt)
 	}

@@ -118,6 +118,7 @@ func (l *Link) publish(id uint64, p *pluginpb.Publish) engine.Event {
 		problem = checkKey(p.IdempotencyKey)
 	}
 	if problem != nil {
+		l.countRefused(problem)
 		l.answer(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Published{
 			Published: &pluginpb.PublishResult{RequestId: id, Error: problem}}})
 		return nil

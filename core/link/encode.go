@@ -128,3 +128,22 @@ func code(c engine.Code) pluginpb.ErrorCode {
 		return pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE
 	}
 }
+
+// countRefused has a message counted that was refused here.
+func (l *Link) countRefused(problem *pluginpb.Error) {
+	if l.Refused == nil {
+		return
+	}
+	switch problem.Code {
+	case pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED:
+		l.Refused(engine.RefusedUnauthenticated)
+	case pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN:
+		l.Refused(engine.RefusedForbidden)
+	case pluginpb.ErrorCode_ERROR_CODE_LIMIT:
+		l.Refused(engine.RefusedLimit)
+	case pluginpb.ErrorCode_ERROR_CODE_UNAVAILABLE:
+		l.Refused(engine.RefusedUnavailable)
+	default:
+		l.Refused(engine.RefusedInvalid)
+	}
+}

@@ -37,6 +37,9 @@ type Options struct {
 	Switchboard *Switchboard
 	Guard       *guard.Guard
 	Conduct     *Conduct // the channel's; nil: nobody wants to know
+	// Refused is told why each message was refused that the engine does not
+	// see, one of its RefusalReasons; nil: nobody wants to know.
+	Refused func(reason string)
 	// Declared is called once the plugin's first Declare was answered with
 	// success.
 	Declared func()

@@ -65,6 +65,8 @@ type committer struct {
 	results chan struct{} // events came
 	fatal   chan struct{} // closed with err set
 
+	observe func(Commit) // or nil
+
 	kept       []record.Op // writes that nobody waits for and the disk had no room for
 	complained time.Time   // of a full disk
 	states     stateSizes
@@ -239,7 +241,7 @@ func (c *committer) commit(ctx context.Context) {
 	c.kept = nil
 	var err error
 	if len(ops) > 0 {
-		err = c.store.Commit(ctx, ops)
+		err = c.transact(ctx, ops)
 	}
 	if err != nil && !errors.Is(err, store.ErrFatal) {
 		c.states.forget()
@@ -248,7 +250,7 @@ func (c *committer) commit(ctx context.Context) {
 			c.log.Error("messages can not be stored and are refused", "err", err)
 		}
 		if lazy := unawaited(jobs, ops); len(lazy) > 0 {
-			if again := c.store.Commit(ctx, lazy); errors.Is(again, store.ErrFatal) {
+			if again := c.transact(ctx, lazy); errors.Is(again, store.ErrFatal) {
 				err = again
 			} else if again != nil {
 				c.kept = latest(lazy)
