@@ -249,6 +249,7 @@ func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.P
 	l := link.New(link.Options{
 		Channel: channel, Rights: p.request.GetRights(), Bounds: (*Core)(h).forLink(p), Relay: h.relay, Auth: h.auth,
 		Switchboard: h.board, Guard: (*Core)(h).guardOf(channel, p.spec.Bundled), Conduct: h.conductOf(channel), Declared: declared,
+		Refused: h.metrics.Refused,
 	})
 	h.links[channel] = l
 	h.mu.Unlock()
@@ -257,6 +258,7 @@ func (h *handler) Connect(ctx context.Context, channel string, client pluginpb.P
 
 // channelChanged lets deliveries begin when a channel has started.
 func (c *Core) channelChanged(status supervisor.Status) {
+	c.metrics.Restarted(status.Channel, status.Restarts)
 	if status.State != supervisor.Running {
 		return
 	}

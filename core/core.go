@@ -11,12 +11,14 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mpush/core/auth"
 	"mpush/core/config"
 	"mpush/core/engine"
 	"mpush/core/link"
+	"mpush/core/ops"
 	"mpush/core/relay"
 	"mpush/core/store"
 	"mpush/core/supervisor"
@@ -35,7 +37,8 @@ type Bundled struct {
 
 // Options are what a Core is made of.
 type Options struct {
-	Config *config.Config
+	Version string // of the program, for its metrics
+	Config  *config.Config
 	// DataDir holds everything durable. It is created if missing, and used by
 	// one core at a time.
 	DataDir string
@@ -56,6 +59,9 @@ type Core struct {
 	relay      *relay.Relay
 	board      *link.Switchboard
 	supervisor *supervisor.Supervisor
+	metrics    *ops.Metrics
+	endpoint   *ops.Endpoint // while Run serves
+	diskLow    atomic.Bool
 
 	reloading sync.Mutex // one change of the configuration at a time, after the start
 
@@ -82,6 +88,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 		links: make(map[string]*link.Link), conduct: make(map[string]*link.Conduct), faults: make(map[string][]error),
 	}
 	c.log = c.hidden.logger(options.Log)
+	c.metrics = ops.NewMetrics(options.Version)
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -104,6 +111,7 @@ func New(ctx context.Context, options Options) (core *Core, err error) {
 	}
 	e := engine.New(engineConfig(cfg), registry, enabled(cfg))
 	c.relay = relay.New(e, c.store, time.Now, c.log)
+	c.relay.Observe(c.metrics, c.metrics.Committed)
 	c.supervisor = supervisor.New(supervisor.Options{
 		RuntimeDir: c.dir.runtime,
 		Logger:     c.log,

@@ -25,6 +25,10 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.openOps(desk); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
 	server := control.Server{Store: c.store, Desk: desk, Channels: c.channels, Lend: c.lend, Log: c.log}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -35,7 +39,10 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 	running.Go(func() { c.relay.Keep(ctx, c.store, c.keeping) })
 	running.Go(func() { c.watchDisk(ctx) })
 	running.Go(func() { c.watchTokens(ctx) })
-	return running.Wait, nil
+	return func() {
+		running.Wait()
+		c.endpoint.Close()
+	}, nil
 }
 
 // keeping is for how long the configuration in force keeps things.
@@ -99,6 +106,7 @@ func (c *Core) watchDisk(ctx context.Context) {
 				c.log.Info("the disk of the data directory has space again: messages are accepted")
 			}
 			low = now
+			c.diskLow.Store(low)
 			if err := c.relay.Submit(ctx, &engine.DiskLow{Low: low}); err != nil {
 				return
 			}

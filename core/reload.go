@@ -66,6 +66,10 @@ func (c *Core) Reload(ctx context.Context, next *config.Config) (*Changes, error
 		return nil, err
 	}
 
+	// The last that may fail.
+	if err := c.moveOps(next); err != nil {
+		return nil, err
+	}
 	end := slices.Concat(changes.Changed, changes.Removed, changes.Restarted)
 	c.drain(ctx, end)
 	c.adopt(next, plans)

@@ -103,6 +103,7 @@ func (s *settings) options() (core.Options, error) {
 		return core.Options{}, err
 	}
 	return core.Options{
+		Version: version,
 		Config: cfg, DataDir: dataDir,
 		Bundled: bundled, Environ: os.Environ(), Log: log,
 	}, nil

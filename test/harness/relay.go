@@ -56,6 +56,7 @@ func New(t testing.TB, config Object) *Relay {
 	r := &Relay{Dir: Dir(t), Token: "token-" + rand.Text()}
 	all := Object{
 		"token":     r.Token,
+		"ops":       Object{"listen": ""}, // many relays run on one machine
 		"http":      Object{"host": "127.0.0.1", "port": 0, "waitTimeout": 15_000},
 		"websocket": Object{"host": "127.0.0.1", "port": 0, "waitTimeout": 15_000, "retryTimeout": 60_000},
 	}
