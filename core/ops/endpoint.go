@@ -45,7 +45,7 @@ func (e *Endpoint) Listen(address string) error {
 		return nil
 	}
 	listener, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) && e.server != nil {
+	if errors.Is(err, syscall.EADDRINUSE) && e.server != nil && portOf(address) == portOf(e.address) {
 		// What is in the way may be this endpoint itself, at another host.
 		before := e.address
 		e.stop()
@@ -61,6 +61,11 @@ func (e *Endpoint) Listen(address string) error {
 	e.stop()
 	e.serve(address, listener)
 	return nil
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 // serve begins to answer. Call with mu held.
