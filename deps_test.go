@@ -109,7 +109,6 @@ func owners() map[string][]string {
 		"github.com/tailscale/hujson":           {"mpush/cmd/mpush", "mpush/core/config"},
 		"github.com/tidwall/gjson":              {"mpush/sdk/packet"},
 		"github.com/wneessen/go-mail/...":       {"mpush/examples/smtp"},
-		"go.yaml.in/yaml/v2":                    {},
 		"go.uber.org/goleak":                    {"mpush/test/..."},
 		"golang.org/x/net/...":                  {"mpush/examples/smtp"},
 		"modernc.org/sqlite/...":                {"mpush/core/store"},
