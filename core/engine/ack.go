@@ -34,7 +34,7 @@ func (e *Engine) outcome(ev *Outcome) {
 		rt.failures = 0
 		e.settledOne(rt)
 		if origin != nil && rt.head != nil && rt.head.MID == ev.MID {
-			e.ended(rt, deliveredAcked)
+			e.attemptEnded(rt, deliveredAcked)
 		}
 		e.ack(r, ev.MID, l.channel, origin, voucher)
 		return
@@ -45,7 +45,7 @@ func (e *Engine) outcome(ev *Outcome) {
 	}
 	e.settledOne(rt)
 	it := rt.head
-	e.ended(rt, deliveryOf(ev.Kind))
+	e.attemptEnded(rt, deliveryOf(ev.Kind))
 	switch ev.Kind {
 	case HandedOff:
 		rt.failures = 0

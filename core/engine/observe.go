@@ -119,8 +119,8 @@ func (e *Engine) nobodyGets(targets int) {
 	}
 }
 
-// ended has the end of the attempt on a route's head counted.
-func (e *Engine) ended(rt *route, outcome string) {
+// attemptEnded has the end of the attempt on a route's head counted.
+func (e *Engine) attemptEnded(rt *route, outcome string) {
 	e.observer.Delivered(rt.channel, outcome, e.clock-rt.began)
 }
 

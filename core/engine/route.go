@@ -291,17 +291,17 @@ func (rt *route) fire(e *Engine) {
 		rt.paused = false
 		e.touch(rt)
 	case rt.policy.Resend <= 0:
-		e.ended(rt, deliveredUnanswered)
+		e.attemptEnded(rt, deliveredUnanswered)
 		e.recallLeases(rt)
 		e.fail(rt, 0, "the channel gave no outcome")
 	case e.othersWait(rt):
-		e.ended(rt, deliveredUnanswered)
+		e.attemptEnded(rt, deliveredUnanswered)
 		e.recallLeases(rt)
 		e.stopWaiting(rt) // for more than it had
 		e.setLeased(rt, 0)
 		e.touch(rt) // it waits at the end of the line
 	default:
-		e.ended(rt, deliveredUnanswered)
+		e.attemptEnded(rt, deliveredUnanswered)
 		e.deliver(rt, rt.head, rt.attempt)
 		e.attempted(rt)
 	}
