@@ -43,6 +43,7 @@ type Options struct {
 	Bundled map[string]Bundled
 	// Environ is the environment from which plugins get what they may see.
 	Environ []string
+	Version string // the program's, for the operator
 	Log     *slog.Logger
 }
 

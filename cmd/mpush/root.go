@@ -104,6 +104,6 @@ func (s *settings) options() (core.Options, error) {
 	}
 	return core.Options{
 		Config: cfg, DataDir: dataDir,
-		Bundled: bundled, Environ: os.Environ(), Log: log,
+		Bundled: bundled, Environ: os.Environ(), Version: version, Log: log,
 	}, nil
 }
