@@ -173,21 +173,7 @@ func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// paint colors what is printed; the zero value does not.
-type paint struct{ green, red, grey, plain string }
-
-// colors are for a terminal whose user has nothing against them (no-color.org).
-func colors(out io.Writer) paint {
-	file, ok := out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return paint{}
-	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return paint{}
-	}
-	return paint{green: "\x1b[32m", red: "\x1b[31m", grey: "\x1b[90m", plain: "\x1b[0m"}
-}
-
+// result prints one.
 func (p paint) result(out io.Writer, r *conformance.Result) {
 	sign, color := "–", p.grey
 	switch r.Status {

@@ -27,7 +27,9 @@ func root() *cobra.Command {
 		Use:   "mpush",
 		Short: "A push relay: ordered, acknowledged messages to names and groups",
 		Long: `mpush takes messages over HTTP and websocket and brings them to receivers, in
-order and acknowledged. Without a command it serves.`,
+order and acknowledged. Without a command it serves.
+
+` + exitCodes,
 		Example: `  mpush                                    serve with ./config.json and ./data
   mpush --config /etc/mpush.json --data /var/lib/mpush
   mpush check                              is the configuration right?
@@ -70,6 +72,8 @@ used while a relay runs.`,
 		tokenCommand(&s),
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
+	cmd.AddCommand(initCommand(&s), sendCommand(&s), listenCommand(&s))
+	usageErrors(cmd)
 	return cmd
 }
 

@@ -16,6 +16,9 @@ import (
 
 // serve runs the relay until ctx ends.
 func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
+	if os.Getenv(sdk.CookieKey) != "" {
+		return errors.New("this is the relay, not a plugin: its channels are run as \"mpush plugin run NAME\"")
+	}
 	reloads := newReloader(s)
 	defer reloads.close()
 	options, err := s.options()
