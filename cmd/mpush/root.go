@@ -72,7 +72,7 @@ used while a relay runs.`,
 		tokenCommand(&s),
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
-	cmd.AddCommand(initCommand(&s), sendCommand(&s), listenCommand(&s))
+	cmd.AddCommand(initCommand(&s), configCommand(&s), sendCommand(&s), listenCommand(&s))
 	usageErrors(cmd)
 	return cmd
 }

@@ -264,3 +264,51 @@ func TestInitWritesAConfigThatServes(t *testing.T) {
 	listen.WaitStdout(t, "hello")
 	relay.Get(t, "/phone.send?text=x").ExpectInfo(t, 401)
 }
+
+func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
+	t.Parallel()
+	dir := harness.Dir(t)
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("a-very-secret-token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, `{
+  "token": "${file:token}",
+  "limits": {"ttl": "2d"},
+  "webhook": {"clients": [{"name": "nas", "url": "https://nas.example", "method": "POST", "proxy": "http://me:passw0rd-of-mine@proxy.example"}]},
+  "webpush": {"enabled": false},
+}`)
+	env := []string{"MPUSH_HTTP_PORT=9193", "MPUSH_LOG_LEVEL=warn"}
+	got := harness.Run(t, dir, env, "config", "show")
+	if got.Code != 0 || got.Stderr != "" {
+		t.Errorf("exit code %d\n%s", got.Code, got.Stderr)
+	}
+	for _, row := range []string{
+		`token +"\[redacted\]" +config.json:2:3, \$\{file:token\}`, `limits.ttl +"2d" +config.json:3:14`, `limits.queueLength +100000 +default`,
+		`log.level +"warn" +environment variable MPUSH_LOG_LEVEL`, `http.port +9193 +environment variable MPUSH_HTTP_PORT`, `http.cors +true +default`,
+		`webhook.clients\[0\].name +"nas" +config.json:4:`, `webpush.enabled +false +config.json:5:`, `websocket.port +9094 +default`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + row).MatchString(got.Stdout) {
+			t.Errorf("no line %s in\n%s", row, got.Stdout)
+		}
+	}
+	inJSON := harness.Run(t, dir, env, "config", "show", "--json")
+	var shown struct {
+		Values []struct{ Path, Origin string }
+	}
+	if err := json.Unmarshal([]byte(inJSON.Stdout), &shown); err != nil || len(shown.Values) < 20 {
+		t.Errorf("%v\n%s", err, inJSON.Stdout)
+	}
+	for _, secret := range []string{"a-very-secret-token", "passw0rd-of-mine"} {
+		if strings.Contains(got.Stdout+inJSON.Stdout, secret) {
+			t.Errorf("it shows %s", secret)
+		}
+	}
+}
+
+func TestRelayIsNoPlugin(t *testing.T) {
+	t.Parallel()
+	dir := harness.Dir(t)
+	write(t, dir, `{"token":"strong-enough"}`)
+	got := harness.Run(t, dir, []string{"MPUSH_PLUGIN=1"})
+	failsToStart(t, got, "this is the relay, not a plugin")
+}
