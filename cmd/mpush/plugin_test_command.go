@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -128,6 +129,9 @@ func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
 	checks := slices.DeleteFunc(conformance.Checks(), func(c conformance.Check) bool { return !wanted.MatchString(c.Name) })
 	if len(checks) == 0 {
 		return fmt.Errorf("--run: no check has a name that matches %q", p.run)
+	}
+	if _, err := exec.LookPath(args[0]); err != nil {
+		return fmt.Errorf("%s can not be run: %w", args[0], err)
 	}
 	kit, err := conformance.New(target)
 	if err != nil {

@@ -33,7 +33,11 @@ order and acknowledged. Without a command it serves.
 		Example: `  mpush                                    serve with ./config.json and ./data
   mpush --config /etc/mpush.json --data /var/lib/mpush
   mpush check                              is the configuration right?
-  curl 'http://127.0.0.1:9093/phone.send?text=hello'`,
+  mpush init                               write a configuration to begin with
+  mpush listen --name phone                be a receiver
+  mpush send phone hello --wait            send to it, and see it arrive
+  curl 'http://127.0.0.1:9093/phone.send?text=hello'
+  source <(mpush completion bash)          complete commands and flags`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
