@@ -40,6 +40,8 @@ func (c *Config) Own() []Value {
 				v.Value = given.encode()
 			}
 			values = append(values, v)
+		case s.kind == tokenList:
+			values = append(values, Value{Path: s.path, Value: json.RawMessage("[]"), Origin: "default"})
 		case s.fallback != nil:
 			values = append(values, Value{Path: s.path, Value: shown(s.fallback), Origin: "default"})
 		}

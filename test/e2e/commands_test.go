@@ -273,7 +273,7 @@ func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
 	}
 	write(t, dir, `{
   "token": "${file:token}",
-  "limits": {"ttl": "2d"},
+  "limits": {"ttl": "2d"}, "tokens": [{"name": "ci", "token": "another-secret-token", "rights": ["send"]}],
   "webhook": {"clients": [{"name": "nas", "url": "https://nas.example", "method": "POST", "proxy": "http://me:passw0rd-of-mine@proxy.example"}]},
   "webpush": {"enabled": false},
 }`)
@@ -284,7 +284,7 @@ func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
 	}
 	for _, row := range []string{
 		`token +"\[redacted\]" +config.json:2:3, \$\{file:token\}`, `limits.ttl +"2d" +config.json:3:14`, `limits.queueLength +100000 +default`,
-		`log.level +"warn" +environment variable MPUSH_LOG_LEVEL`, `http.port +9193 +environment variable MPUSH_HTTP_PORT`, `http.cors +true +default`,
+		`tokens\[0\].name +"ci" +config.json:3:`, `tokens\[0\].token +"\[redacted\]"`, `log.level +"warn" +environment variable MPUSH_LOG_LEVEL`, `http.port +9193 +environment variable MPUSH_HTTP_PORT`, `http.cors +true +default`,
 		`webhook.clients\[0\].name +"nas" +config.json:4:`, `webpush.enabled +false +config.json:5:`, `websocket.port +9094 +default`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + row).MatchString(got.Stdout) {
@@ -298,7 +298,7 @@ func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
 	if err := json.Unmarshal([]byte(inJSON.Stdout), &shown); err != nil || len(shown.Values) < 20 {
 		t.Errorf("%v\n%s", err, inJSON.Stdout)
 	}
-	for _, secret := range []string{"a-very-secret-token", "passw0rd-of-mine"} {
+	for _, secret := range []string{"a-very-secret-token", "another-secret-token", "passw0rd-of-mine"} {
 		if strings.Contains(got.Stdout+inJSON.Stdout, secret) {
 			t.Errorf("it shows %s", secret)
 		}
