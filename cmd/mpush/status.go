@@ -93,7 +93,7 @@ func printStatus(w io.Writer, painted paint, status *control.Status) {
 	// Apart, since they are whole.
 	for i := range status.Channels {
 		if text := remarks(&status.Channels[i]); text != "" {
-			fmt.Fprintf(w, "  %s: %s\n", status.Channels[i].Name, clean(text))
+			fmt.Fprintf(w, "  %s  %s\n", status.Channels[i].Name, clean(text))
 		}
 	}
 	fmt.Fprintf(w, "\n%s, %s up, %s queued\n", count(int64(status.Receivers), "receiver"), count(int64(status.Routes), "route"), count(status.Queued, "message"))

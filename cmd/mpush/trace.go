@@ -50,7 +50,11 @@ func printTrace(w io.Writer, trace *control.Trace) {
 	printMessage(w, &trace.Message)
 	for i := range trace.Deliveries {
 		d := &trace.Deliveries[i]
-		fmt.Fprintf(w, "\n%s: %s\n", clean(d.Receiver), d.Status)
+		why := ""
+		if d.Reason != "" {
+			why = " (" + clean(d.Reason) + ")"
+		}
+		fmt.Fprintf(w, "\n%s: %s%s\n", clean(d.Receiver), d.Status, why)
 		for _, s := range steps(&trace.Message, d) {
 			fmt.Fprintf(w, "  %s\t%s\n", cmp.Or(s.when, "now"), s.what)
 		}
