@@ -99,7 +99,7 @@ func owners() map[string][]string {
 		"github.com/fsnotify/fsnotify":          {"mpush/core/config"},
 		"github.com/go-viper/mapstructure/...":  {"mpush/sdk"},
 		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
-		"github.com/gorilla/websocket":          {"mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
+		"github.com/gorilla/websocket":          {"mpush/cmd/mpush", "mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
 		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk", "mpush/sdk/plugintest/conformance"},
 		"github.com/invopop/jsonschema":         {"mpush/sdk", "mpush/sdk/dial", "mpush/plugins/...", "mpush/examples/..."},
 		"github.com/knadh/koanf/...":            {"mpush/core/config"},
@@ -111,6 +111,7 @@ func owners() map[string][]string {
 		"github.com/wneessen/go-mail/...":       {"mpush/examples/smtp"},
 		"go.uber.org/goleak":                    {"mpush/test/..."},
 		"golang.org/x/net/...":                  {"mpush/examples/smtp"},
+		"golang.org/x/term":                     {"mpush/cmd/mpush"},
 		"modernc.org/sqlite/...":                {"mpush/core/store"},
 		"pgregory.net/rapid":                    {"mpush/core/store/storetest"},
 	}

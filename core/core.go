@@ -37,7 +37,7 @@ type Bundled struct {
 
 // Options are what a Core is made of.
 type Options struct {
-	Version string // of the program, for its metrics
+	Version string // of the program, for its metrics and the operator
 	Config  *config.Config
 	// DataDir holds everything durable. It is created if missing, and used by
 	// one core at a time.

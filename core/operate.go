@@ -29,7 +29,14 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 		_ = listener.Close()
 		return nil, err
 	}
-	server := control.Server{Store: c.store, Desk: desk, Channels: c.channels, Lend: c.lend, Log: c.log}
+	server := control.Server{
+		Store: c.store, Desk: desk, Channels: c.channels, Lend: c.lend, Log: c.log,
+		Counts: func() (accepted, acked uint64) {
+			stats := c.relay.Stats()
+			return stats.Accepted, stats.Acked
+		},
+		Forgotten: c.board.Forget, Version: c.options.Version,
+	}
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := server.Serve(ctx, listener); err != nil {

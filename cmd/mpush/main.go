@@ -18,6 +18,6 @@ func main() {
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "mpush:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }

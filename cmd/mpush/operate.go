@@ -90,76 +90,7 @@ func parseMID(text string) (control.MID, error) {
 // operatorCommands are those that talk to a running relay.
 func operatorCommands(s *settings) []*cobra.Command {
 	o := &operator{settings: s}
-	return []*cobra.Command{o.status(), o.trace(), o.dead(), o.audit(), o.backup()}
-}
-
-func (o *operator) status() *cobra.Command {
-	return o.command(&cobra.Command{
-		Use:   "status",
-		Short: "Show how a running relay and its channels are",
-		Long: `Status shows the channels' processes, how much is queued, and which receivers
-can not be reached: those are tried again with growing pauses, and nothing but
-their own queues waits for them.`,
-		Example: "  mpush status --data data",
-		Args:    cobra.NoArgs,
-	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
-		status, err := client.Status(ctx)
-		if err != nil {
-			return err
-		}
-		return o.print(out, status, func(w *tabwriter.Writer) {
-			fmt.Fprintln(w, "CHANNEL\tSTATE\tPID\tRESTARTS\tLISTENS AT\tREMARKS")
-			for _, c := range status.Channels {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", c.Name, c.State, c.PID, c.Restarts, cmp.Or(strings.Join(c.Endpoints, ", "), "-"), cmp.Or(line(remarks(&c)), "-"))
-			}
-			fmt.Fprintf(w, "\n%d receivers, %d routes up, %d messages queued\n", status.Receivers, status.Routes, status.Queued)
-			if len(status.Failing) > 0 {
-				fmt.Fprintln(w, "\nFAILING\tCHANNEL\tIN A ROW\tNEXT TRY\tLAST ERROR")
-				for _, f := range status.Failing {
-					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", line(f.Receiver), f.Channel, f.Failures, moment(f.Next), line(f.Error))
-				}
-			}
-		})
-	})
-}
-
-// remarks are what an operator should know of a channel.
-func remarks(c *control.Channel) string {
-	var all []string
-	for _, r := range []string{c.Misconduct, c.Unhealthy, c.Error} {
-		if r != "" {
-			all = append(all, r)
-		}
-	}
-	return strings.Join(all, "; ")
-}
-
-func (o *operator) trace() *cobra.Command {
-	return o.command(&cobra.Command{
-		Use:   "trace MID",
-		Short: "Show what became of a message",
-		Long: `Trace shows a message whole, and for each receiver its status, the attempts and
-the last error, as long as the history is kept (history.keep).`,
-		Example: "  mpush trace 1596543210123",
-		Args:    cobra.ExactArgs(1),
-	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
-		mid, err := parseMID(args[0])
-		if err != nil {
-			return err
-		}
-		trace, err := client.Trace(ctx, mid)
-		if err != nil {
-			return err
-		}
-		return o.print(out, trace, func(w *tabwriter.Writer) {
-			printMessage(w, &trace.Message)
-			fmt.Fprintln(w, "\nRECEIVER\tSTATUS\tTRIES\tFIRST SENT\tENDED\tREASON\tLAST ERROR")
-			for i := range trace.Deliveries {
-				d := &trace.Deliveries[i]
-				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", line(d.Receiver), d.Status, d.Tries, moment(d.SentAt), moment(d.EndedAt), cmp.Or(d.Reason, "-"), cmp.Or(line(d.Error), "-"))
-			}
-		})
-	})
+	return []*cobra.Command{o.status(), o.receivers(), o.forget(), o.trace(), o.dead(), o.audit(), o.backup()}
 }
 
 func printMessage(w io.Writer, m *control.Message) {

@@ -24,8 +24,7 @@ func listCommand(s *settings) *cobra.Command {
   QUEUED     open messages of the receivers that have a route on it, even if
              another channel has them
   IN FLIGHT  messages that it holds, of how many it may (limits.inFlight)
-  LAST ERROR why its last life ended, its own complaint, or what it did wrong; a
-             long one is cut here, and whole with --json`,
+  LAST ERROR why its last life ended, its own complaint, or what it did wrong`,
 		Example: "  mpush plugin list --data data\n  mpush plugin list --json",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
@@ -49,7 +48,7 @@ func printChannels(w io.Writer, channels []control.Channel) {
 			inFlight += fmt.Sprintf("/%d", c.MaxInFlight)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\n", c.Name, c.State, moment(c.Since), cmp.Or(line(c.Version), "-"), pin(c), pid,
-			c.Restarts, mebibytes(c.Memory), c.Queued, inFlight, cmp.Or(line(remarks(c)), "-"))
+			c.Restarts, mebibytes(c.Memory), c.Queued, inFlight, cmp.Or(clean(remarks(c)), "-"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -129,6 +130,9 @@ func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
 	if len(checks) == 0 {
 		return fmt.Errorf("--run: no check has a name that matches %q", p.run)
 	}
+	if _, err := exec.LookPath(args[0]); err != nil {
+		return fmt.Errorf("%s can not be run: %w", args[0], err)
+	}
 	kit, err := conformance.New(target)
 	if err != nil {
 		return err
@@ -173,21 +177,7 @@ func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// paint colors what is printed; the zero value does not.
-type paint struct{ green, red, grey, plain string }
-
-// colors are for a terminal whose user has nothing against them (no-color.org).
-func colors(out io.Writer) paint {
-	file, ok := out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return paint{}
-	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return paint{}
-	}
-	return paint{green: "\x1b[32m", red: "\x1b[31m", grey: "\x1b[90m", plain: "\x1b[0m"}
-}
-
+// result prints one.
 func (p paint) result(out io.Writer, r *conformance.Result) {
 	sign, color := "–", p.grey
 	switch r.Status {

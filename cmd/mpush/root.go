@@ -27,11 +27,17 @@ func root() *cobra.Command {
 		Use:   "mpush",
 		Short: "A push relay: ordered, acknowledged messages to names and groups",
 		Long: `mpush takes messages over HTTP and websocket and brings them to receivers, in
-order and acknowledged. Without a command it serves.`,
+order and acknowledged. Without a command it serves.
+
+` + exitCodes,
 		Example: `  mpush                                    serve with ./config.json and ./data
   mpush --config /etc/mpush.json --data /var/lib/mpush
   mpush check                              is the configuration right?
-  curl 'http://127.0.0.1:9093/phone.send?text=hello'`,
+  mpush init                               write a configuration to begin with
+  mpush listen --name phone                be a receiver
+  mpush send phone hello --wait            send to it, and see it arrive
+  curl 'http://127.0.0.1:9093/phone.send?text=hello'
+  source <(mpush completion bash)          complete commands and flags`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -70,6 +76,8 @@ used while a relay runs.`,
 		tokenCommand(&s),
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
+	cmd.AddCommand(initCommand(&s), configCommand(&s), sendCommand(&s), listenCommand(&s))
+	usageErrors(cmd)
 	return cmd
 }
 

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
@@ -12,10 +14,14 @@ import (
 
 	"mpush/core"
 	"mpush/core/supervisor"
+	"mpush/sdk/pluginpb"
 )
 
 // serve runs the relay until ctx ends.
 func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
+	if os.Getenv(pluginpb.CookieKey) != "" {
+		return errors.New("this is the relay, not a plugin: its channels are run as \"mpush plugin run NAME\"")
+	}
 	reloads := newReloader(s)
 	defer reloads.close()
 	options, err := s.options()

@@ -33,6 +33,7 @@ type Config struct {
 
 	source *source // behind a pointer, so that no %v or %s prints it
 	root   *node
+	layers []layer               // of the relay's own keys, the strongest first; likewise
 	own    func(path string) any // the value of a key of the relay's own; likewise
 }
 

@@ -51,11 +51,15 @@ func (e *expander) expand(n *node, path string) {
 			return
 		}
 		before := n.text()
-		after, err := expandText(before, e.lookup)
+		var from []string
+		after, err := expandText(before, func(source, name string) (string, error) {
+			from = append(from, "${"+source+":"+name+"}")
+			return e.lookup(source, name)
+		})
 		if err != nil {
 			e.report.fault(n.at, path, "%s", err)
 		} else if after != before {
-			n.literal = quote(after)
+			n.literal, n.from = quote(after), from
 		}
 	}
 }

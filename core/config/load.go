@@ -77,6 +77,7 @@ func build(text source, dir string, opts Options) (*Config, error) {
 	if tokens := file["tokens"]; tokens != nil && environment["tokens"] == nil && command["tokens"] == nil {
 		e.expand(tokens, "tokens")
 	}
+	c.layers = []layer{command, environment, file}
 	if err := r.apply(c, file, environment, command); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type node struct {
 	members  []member    // of an object, in the order of the file
 	elements []*node     // of an array
 	at       place
+	from     []string // of a string: the references that it was expanded from
 }
 
 type member struct {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -84,6 +85,36 @@ func (c *Client) Channels(ctx context.Context) (channels []Channel, err error) {
 // Trace returns all that is known of a message.
 func (c *Client) Trace(ctx context.Context, mid MID) (t Trace, err error) {
 	return t, c.do(ctx, http.MethodGet, "/v1/messages/"+strconv.FormatInt(int64(mid), 10), nil, &t)
+}
+
+// Send sends a message.
+func (c *Client) Send(ctx context.Context, send Send) (s Sent, err error) {
+	return s, c.do(ctx, http.MethodPost, "/v1/messages", send, &s)
+}
+
+// Receivers returns receivers by name, after one, about limit of them, 0 for the
+// default.
+func (c *Client) Receivers(ctx context.Context, after string, limit int) (r Receivers, err error) {
+	query := url.Values{"after": {after}}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	return r, c.do(ctx, http.MethodGet, "/v1/receivers?"+query.Encode(), nil, &r)
+}
+
+// Receiver returns one.
+func (c *Client) Receiver(ctx context.Context, name string) (r Receiver, err error) {
+	return r, c.do(ctx, http.MethodGet, receiverPath(name), nil, &r)
+}
+
+// Forget forgets a receiver, its routes and its queue.
+func (c *Client) Forget(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, receiverPath(name), nil, &struct{}{})
+}
+
+// receiverPath keeps a name in one piece: paths with "." and ".." are cleaned.
+func receiverPath(name string) string {
+	return "/v1/receivers/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E")
 }
 
 // Dead returns dead letters, the newest first: of one receiver or, for "", of all,

@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +35,10 @@ type office struct {
 	lend     func(name, group string) (string, error)
 	answer   func(engine.Event) (engine.AnswerBody, error)
 	asked    []string // of Dead
+	names    []string // of receivers
+	queues   map[string][]record.Queued
+	channels []Channel
+	gone     []string // that were forgotten
 }
 
 func (o *office) Dead(_ context.Context, receiver string, below message.MID, n int) ([]record.Queued, error) {
@@ -51,6 +57,25 @@ func (o *office) Audit(context.Context) ([]record.Account, error) {
 	return o.accounts, nil
 }
 
+func (o *office) Next(_ context.Context, receiver string, after record.Seq, n, _ int) ([]record.Queued, bool, error) {
+	if after != 0 || n != 1 {
+		return nil, false, errors.New("unexpected")
+	}
+	return o.queues[receiver], false, nil
+}
+
+func (o *office) Away(_ context.Context, before int64, after string, n int) (names []string, err error) {
+	if before != math.MaxInt64 {
+		return nil, errors.New("unexpected")
+	}
+	for _, name := range o.names {
+		if name > after && len(names) < n {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
 func (o *office) Backup(_ context.Context, path string) error { return o.backup(path) }
 
 func (o *office) Ask(_ context.Context, event func(engine.LinkID, engine.RequestID) engine.Event) (engine.AnswerBody, error) {
@@ -64,7 +89,17 @@ func open(t *testing.T, o *office, dir string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := Server{Store: o, Desk: o, Channels: func() []Channel { return []Channel{{Name: "c", State: "running", PID: 7}} }, Lend: o.lend, Log: slog.New(slog.DiscardHandler)}
+	server := Server{
+		Store: o, Desk: o, Lend: o.lend, Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
+		Channels: func() []Channel {
+			if o.channels != nil {
+				return o.channels
+			}
+			return []Channel{{Name: "c", State: "running", PID: 7}}
+		},
+		Counts:    func() (uint64, uint64) { return 0, 0 },
+		Forgotten: func(name string) { o.gone = append(o.gone, name) },
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, listener) }()
@@ -100,7 +135,8 @@ func TestWhatIsKnownComesThroughWhole(t *testing.T) {
 			if ev.MID != 1596543210123 || ev.Link != 1 || ev.Request.Number != 1 {
 				t.Errorf("asked %+v", ev)
 			}
-			return engine.Looked{Message: text(), Items: []record.Item{want.Item, {Receiver: "bob"}}}, nil
+			return engine.Looked{Message: text(), Items: []record.Item{want.Item, {Receiver: "bob", Seq: 4}},
+				Ways: [][]engine.Way{nil, {{Channel: "c", Up: true, InFlight: true, Attempt: 2, Next: 1_596_543_214_000}, {Channel: "d"}, {Channel: "e", Up: true}, {Channel: "f", Passed: true}, {Channel: "g", Up: true, Paused: true}}}}, nil
 		case *engine.Survey:
 			return engine.Surveyed{Receivers: 3, Routes: 2, Queued: 1, Failing: []engine.Failing{{Receiver: "ann", Channel: "c", Failures: 4, Next: 1_596_543_213_000, Error: "why"}}}, nil
 		}
@@ -124,11 +160,18 @@ func TestWhatIsKnownComesThroughWhole(t *testing.T) {
 	if d.Receiver != "ann" || d.State != "dead" || d.Status != "failed" || d.Reason != "rejected" || d.Error != "why" || d.Tries != 2 || d.EndedAt.UnixMilli() != 1_596_543_212_000 {
 		t.Errorf("%+v", d)
 	}
-	if d := trace.Deliveries[1]; d.State != "open" || !d.EndedAt.IsZero() || !d.SentAt.IsZero() {
+	var ways []string
+	for _, way := range trace.Deliveries[1].Routes {
+		ways = append(ways, way.Channel+" "+way.State)
+	}
+	if want := []string{"c in-flight", "d down", "e queued", "f passed", "g paused"}; !slices.Equal(ways, want) || !trace.Deliveries[1].Routes[0].Next.Equal(time.UnixMilli(1_596_543_214_000)) {
+		t.Errorf("%+v", trace.Deliveries[1].Routes)
+	}
+	if d := trace.Deliveries[1]; d.State != "open" || d.Seq != 4 || !d.EndedAt.IsZero() || !d.SentAt.IsZero() {
 		t.Errorf("%+v", d)
 	}
 	page, err := c.Dead(t.Context(), "ann & co", 9, 5)
-	if err != nil || len(page.Letters) != 1 || page.Letters[0].Delivery != d || page.Below != 1596543210123 {
+	if err != nil || len(page.Letters) != 1 || !reflect.DeepEqual(page.Letters[0].Delivery, d) || page.Below != 1596543210123 {
 		t.Errorf("%+v, %v", page, err)
 	}
 	o.letters = []record.Queued{}
@@ -237,6 +280,9 @@ func TestAPIRefusesWhatItDoesNotKnow(t *testing.T) {
 	}{
 		{"GET", "/", "", 404, "GET /"}, {"GET", "/v2/status", "", 404, "/v2/status"}, {"GET", "/v1/dead/replay", "", 404, "GET /v1/dead/replay"},
 		{"GET", "/v1/messages/x", "", 400, `\"x\" is no mid`}, {"GET", "/v1/messages/0", "", 400, "no mid"}, {"GET", "/v1/messages/99999999999999999999", "", 400, "no mid"},
+		{"POST", "/v1/messages", `{"target":"a","sendType":"all"}`, 400, "sendType"}, {"POST", "/v1/messages", `{"target":"a","extra":[]}`, 400, "extra"},
+		{"POST", "/v1/messages", `{"target":"a","waitMs":-1}`, 400, "waitMs"}, {"POST", "/v1/messages", `{"target":"a","idempotencyKey":"\n"}`, 400, "idempotencyKey"},
+		{"POST", "/v1/messages", `{"target":"a","token":"x"}`, 400, "token"}, {"GET", "/v1/receivers?limit=1001", "", 400, "limit"},
 		{"GET", "/v1/dead?limit=0", "", 400, "limit"}, {"GET", "/v1/dead?limit=1001", "", 400, "limit"}, {"GET", "/v1/dead?limit=x", "", 400, "limit"},
 		{"GET", "/v1/dead?below=x", "", 400, "no mid"}, {"GET", "/v1/dead?below=-5", "", 400, "no mid"},
 		{"POST", "/v1/dead/replay", "", 400, "not as expected"}, {"POST", "/v1/dead/replay", `{"mid":5`, 400, "not as expected"},

@@ -13,8 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
+	"sync"
 	"time"
 
 	"mpush/core/engine"
@@ -27,6 +26,8 @@ type Store interface {
 	Dead(ctx context.Context, receiver string, below message.MID, n int) ([]record.Queued, error)
 	Audit(ctx context.Context) ([]record.Account, error)
 	Backup(ctx context.Context, path string) error
+	Next(ctx context.Context, receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool, err error)
+	Away(ctx context.Context, before int64, after string, n int) (names []string, err error)
 }
 
 // Desk asks the engine.
@@ -34,14 +35,22 @@ type Desk interface {
 	Ask(ctx context.Context, make func(engine.LinkID, engine.RequestID) engine.Event) (engine.AnswerBody, error)
 }
 
-// Server answers the API. It is an http.Handler, for any goroutine.
+// Server answers the API. Its Handler may be called from any goroutine.
 type Server struct {
 	Store    Store
 	Desk     Desk
 	Channels func() []Channel // without what the engine knows of them
 	// Lend makes a token by which somebody may log in as a receiver for a while.
 	Lend func(name, group string) (string, error)
-	Log  *slog.Logger
+	// Counts returns how many messages were accepted and acknowledged since the
+	// start, counted by their receivers.
+	Counts func() (accepted, acked uint64)
+	// Forgotten is told of a receiver that is about to be forgotten.
+	Forgotten func(receiver string)
+	Version   string
+	Log       *slog.Logger
+
+	rates rates
 }
 
 // maxSocketPath is below what socket addresses can hold, about 108 bytes.
@@ -93,6 +102,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
+	var sampling sync.WaitGroup
+	sampling.Go(func() { s.sample(ctx) })
+	defer sampling.Wait()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
@@ -104,7 +116,11 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", serve(s.status))
 	mux.HandleFunc("GET /v1/channels", serve(s.channels))
+	mux.HandleFunc("POST /v1/messages", serve(s.send))
 	mux.HandleFunc("GET /v1/messages/{mid}", serve(s.trace))
+	mux.HandleFunc("GET /v1/receivers", serve(s.receivers))
+	mux.HandleFunc("GET /v1/receivers/{name}", serve(s.receiver))
+	mux.HandleFunc("DELETE /v1/receivers/{name}", serve(s.forget))
 	mux.HandleFunc("GET /v1/dead", serve(s.dead))
 	mux.HandleFunc("POST /v1/dead/replay", serve(s.replay))
 	mux.HandleFunc("POST /v1/dead/drop", serve(s.drop))
@@ -166,71 +182,6 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// survey asks the engine how everything is, and returns with it all channels.
-func (s *Server) survey(ctx context.Context) (engine.Surveyed, []Channel, error) {
-	body, err := s.Desk.Ask(ctx, func(link engine.LinkID, request engine.RequestID) engine.Event {
-		return &engine.Survey{Link: link, Request: request}
-	})
-	if err != nil {
-		return engine.Surveyed{}, nil, err
-	}
-	survey, channels := body.(engine.Surveyed), s.Channels()
-	for _, share := range survey.Channels {
-		i := slices.IndexFunc(channels, func(c Channel) bool { return c.Name == share.Channel })
-		if i >= 0 {
-			c := &channels[i]
-			c.Queued, c.InFlight, c.MaxInFlight, c.Waiting = share.Queued, share.InFlight, share.Most, share.Waiting
-		}
-	}
-	return survey, channels, nil
-}
-
-func (s *Server) channels(r *http.Request) (any, error) {
-	_, channels, err := s.survey(r.Context())
-	return channels, err
-}
-
-func (s *Server) status(r *http.Request) (any, error) {
-	survey, channels, err := s.survey(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	status := Status{
-		Channels: slices.DeleteFunc(channels, func(c Channel) bool { return c.State == Disabled }), Receivers: survey.Receivers, Routes: survey.Routes, Queued: survey.Queued, Failing: []Failing{},
-	}
-	for _, f := range survey.Failing {
-		status.Failing = append(status.Failing, Failing{Receiver: f.Receiver, Channel: f.Channel, Failures: f.Failures, Next: at(f.Next), Error: f.Error})
-	}
-	return status, nil
-}
-
-func parseMID(text string) (message.MID, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n <= 0 {
-		return 0, badRequest("%q is no mid: expected the digits of one, as in the answer to a send", text)
-	}
-	return message.MID(n), nil
-}
-
-func (s *Server) trace(r *http.Request) (any, error) {
-	mid, err := parseMID(r.PathValue("mid"))
-	if err != nil {
-		return nil, err
-	}
-	body, err := s.Desk.Ask(r.Context(), func(link engine.LinkID, request engine.RequestID) engine.Event {
-		return &engine.Look{Link: link, Request: request, MID: mid}
-	})
-	if err != nil {
-		return nil, err
-	}
-	looked := body.(engine.Looked)
-	trace := Trace{Message: messageOf(looked.Message)}
-	for i := range looked.Items {
-		trace.Deliveries = append(trace.Deliveries, deliveryOf(&looked.Items[i]))
-	}
-	return trace, nil
-}
-
 // Bounds of a page of dead letters.
 const (
 	defaultLetters = 100
@@ -246,11 +197,9 @@ func (s *Server) dead(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	limit := defaultLetters
-	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostLetters {
-			return nil, badRequest("limit: expected 1 to %d, not %q", mostLetters, text)
-		}
+	var limit int
+	if limit, err = limitOf(query.Get("limit"), defaultLetters, mostLetters); err != nil {
+		return nil, err
 	}
 	letters, err := s.Store.Dead(r.Context(), query.Get("receiver"), below, limit)
 	if err != nil {
@@ -276,8 +225,10 @@ func (s *Server) dead(r *http.Request) (any, error) {
 // maxRequest bounds a request's body, in bytes.
 const maxRequest = 64 << 10
 
-func read(r *http.Request, into any) error {
-	decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
+func read(r *http.Request, into any) error { return readUpTo(r, maxRequest, into) }
+
+func readUpTo(r *http.Request, maxBytes int64, into any) error {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, maxBytes))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
 		return badRequest("the request is not as expected: %v", err)

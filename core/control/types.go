@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"mpush/core/engine"
 	"mpush/core/message"
 	"mpush/core/record"
 )
@@ -60,12 +61,38 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 
 // Status is how the relay is.
 type Status struct {
+	Health    Health    `json:"health"`
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`   // the core's
+	Since     Time      `json:"since"` // when the core began
+	Rates     Rates     `json:"rates"`
 	Channels  []Channel `json:"channels"` // that are switched on
 	Receivers int       `json:"receivers"`
 	Routes    int       `json:"routes"` // that are up
 	Queued    int64     `json:"queued"` // open messages, about
 	// Failing are routes whose attempts fail, at most 1000.
 	Failing []Failing `json:"failing"`
+}
+
+// Health tells whether all is as it should be.
+type Health struct {
+	OK       bool      `json:"ok"`
+	Troubles []Trouble `json:"troubles"`
+}
+
+// Trouble is a channel that does not do its work, or the relay itself.
+type Trouble struct {
+	Channel string `json:"channel"` // "": the relay
+	Since   Time   `json:"since"`   // "": not known
+	Reason  string `json:"reason"`
+}
+
+// Rates are messages a second, counted by their receivers: a message to three
+// counts three times.
+type Rates struct {
+	Accepted float64 `json:"accepted"`
+	Acked    float64 `json:"acked"`
+	Seconds  float64 `json:"seconds"` // that they are taken over: the last minute, or since the start
 }
 
 // Channel is one channel's process.
@@ -98,6 +125,9 @@ type Channel struct {
 	Waiting     int   `json:"waiting,omitempty"`
 }
 
+// Running is the state of a channel that does its work.
+const Running = "running"
+
 // Disabled is the state of a channel that is switched off. It has no process;
 // what is queued for it stays.
 const Disabled = "disabled"
@@ -129,13 +159,76 @@ type Message struct {
 // Delivery is what became of a message for one receiver.
 type Delivery struct {
 	Receiver string `json:"receiver"`
+	Seq      int64  `json:"seq"`    // its place in the receiver's queue, from 1
 	State    string `json:"state"`  // open, acked, handed-off or dead
 	Status   string `json:"status"` // the sender's word
 	Reason   string `json:"reason,omitempty"`
 	Error    string `json:"error,omitempty"` // the last failure
 	Tries    int    `json:"tries"`
-	SentAt   Time   `json:"sentAt"`  // first; "": never
-	EndedAt  Time   `json:"endedAt"` // "": it is open
+	SentAt   Time   `json:"sentAt"`           // first; "": never
+	EndedAt  Time   `json:"endedAt"`          // "": it is open
+	Routes   []Way  `json:"routes,omitempty"` // where it can go, while it is open
+}
+
+// Way is one of the receiver's routes as seen from an open message.
+type Way struct {
+	Channel string `json:"channel"`
+	// State is down (the receiver is away), queued (behind others), in-flight,
+	// paused (an attempt failed) or passed (the route is done with it).
+	State   string `json:"state"`
+	Attempt int    `json:"attempt,omitempty"` // of what is in flight or paused
+	Next    Time   `json:"next"`              // when it is sent again; "": not set
+}
+
+// Send is a message to be sent.
+type Send struct {
+	SendType       string          `json:"sendType,omitempty"` // personal, the default, or group
+	Target         string          `json:"target"`
+	Text           string          `json:"text,omitempty"`
+	Desp           string          `json:"desp,omitempty"`
+	Extra          json.RawMessage `json:"extra,omitempty"`  // an object
+	WaitMs         int64           `json:"waitMs,omitempty"` // for all statuses to be final, at most 10 minutes
+	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
+}
+
+// Sent is what became of it so far.
+type Sent struct {
+	MID    MID               `json:"mid"`    // "0": nobody was there to send it to, or all queues are full
+	Status map[string]string `json:"status"` // by receiver, the sender's words
+}
+
+// Receiver is a name that messages are sent to.
+type Receiver struct {
+	Name        string `json:"name"`
+	Group       string `json:"group"`  // "": none
+	Queued      int64  `json:"queued"` // open messages, about
+	QueuedBytes int64  `json:"queuedBytes"`
+	OldestMID   MID    `json:"oldestMid"` // of what waits longest; "0": nothing waits
+	Oldest      Time   `json:"oldest"`    // when that was accepted
+	// SeenAt is when it last came or registered; it may be a day older than that
+	// for one that comes more often.
+	SeenAt Time    `json:"seenAt"`
+	Routes []Route `json:"routes"`
+}
+
+// Route is a receiver on a channel.
+type Route struct {
+	Channel string `json:"channel"`
+	// Kind is attached (it comes and goes with a connection), declared (by the
+	// configuration), registered (by a client) or retired (declared once).
+	Kind     string `json:"kind"`
+	Off      bool   `json:"off,omitempty"` // its channel is switched off
+	Up       bool   `json:"up"`
+	InFlight int    `json:"inFlight"`
+	Failures int    `json:"failures,omitempty"` // in a row
+	Next     Time   `json:"next"`               // of the next attempt; "": none is waited for
+	Error    string `json:"error,omitempty"`
+}
+
+// Receivers are some of them, by name.
+type Receivers struct {
+	Receivers []Receiver `json:"receivers"`
+	After     string     `json:"after"` // where the next page begins, "" if there is none
 }
 
 // Trace is all that is known of a message.
@@ -206,7 +299,7 @@ func messageOf(m *message.Message) Message {
 func deliveryOf(it *record.Item) Delivery {
 	state := map[record.State]string{record.Open: "open", record.Acked: "acked", record.HandedOff: "handed-off", record.Dead: "dead"}[it.State]
 	return Delivery{
-		Receiver: it.Receiver, State: state, Status: it.Status.String(), Reason: it.Reason, Error: it.Error,
+		Receiver: it.Receiver, Seq: int64(it.Seq), State: state, Status: it.Status.String(), Reason: it.Reason, Error: it.Error,
 		Tries: it.Tries, SentAt: at(it.SentAt), EndedAt: at(it.EndedAt),
 	}
 }
@@ -216,4 +309,19 @@ func accountOf(a *record.Account) Account {
 		Receiver: a.Receiver, Forgotten: a.Forgotten, Accepted: a.Accepted, Acked: a.Acked, HandedOff: a.HandedOff,
 		Dead: a.Dead, Pending: a.Pending, Balanced: a.Balanced(),
 	}
+}
+
+func wayOf(w engine.Way) Way {
+	way := Way{Channel: w.Channel, State: "queued", Attempt: w.Attempt, Next: at(w.Next)}
+	switch {
+	case w.InFlight:
+		way.State = "in-flight"
+	case w.Paused:
+		way.State = "paused"
+	case w.Passed:
+		way.State = "passed"
+	case !w.Up:
+		way.State = "down"
+	}
+	return way
 }

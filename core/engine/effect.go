@@ -80,7 +80,7 @@ type Answer struct {
 	Body    AnswerBody
 }
 
-// AnswerBody is Published, Attached, Looked, Surveyed, Done or *Refusal.
+// AnswerBody is Published, Attached, Looked, Surveyed, Visited, Done or *Refusal.
 type AnswerBody interface{ answer() }
 
 // Published answers Publish.
@@ -107,6 +107,18 @@ type Attached struct {
 type Looked struct {
 	Message *message.Message
 	Items   []record.Item
+	Ways    [][]Way // for each item where it can go, by channel; nil for one that has ended
+}
+
+// Way is a route as seen from an open item.
+type Way struct {
+	Channel  string
+	Up       bool
+	Passed   bool  // the route is done with the item
+	InFlight bool  // the item is the one that the channel is delivering
+	Paused   bool  // its last attempt failed, and the next is not yet due
+	Attempt  int   // attempts on this route, of the item that is in flight or paused
+	Next     int64 // when that is tried or sent again, Unix milliseconds; 0: not set
 }
 
 // Surveyed answers Survey.
@@ -114,6 +126,7 @@ type Surveyed struct {
 	Receivers int
 	Routes    int   // that are up
 	Queued    int64 // open items, some of which may have ended while nobody looked
+	DiskLow   bool  // nothing is accepted
 	Failing   []Failing
 	Channels  []Share // by name; those that nobody has a route on are left out
 }
@@ -137,6 +150,32 @@ type Failing struct {
 	Failures int    // in a row
 	Next     int64  // of the next attempt, Unix milliseconds
 	Error    string // of the last one
+}
+
+// Visited answers Visit, in the order of its names; those that nobody has are
+// left out.
+type Visited struct{ Receivers []Resident }
+
+// Resident is a receiver as it is now.
+type Resident struct {
+	Name   string
+	Group  string
+	SeenAt int64   // about: not older than a day before the last attach; Unix milliseconds
+	Queued int64   // as that of Surveyed
+	Bytes  int64   // of the messages of Queued
+	Routes []Track // by channel
+}
+
+// Track is one of a receiver's routes.
+type Track struct {
+	Channel  string
+	Kind     record.RouteKind
+	Off      bool // its channel is switched off
+	Up       bool
+	InFlight int   // messages that the channel holds
+	Failures int   // in a row
+	Next     int64 // of the next attempt, Unix milliseconds; 0: it does not wait
+	Error    string
 }
 
 // Done answers what yields nothing.
@@ -187,6 +226,7 @@ func (Published) answer() {}
 func (Attached) answer()  {}
 func (Looked) answer()    {}
 func (Surveyed) answer()  {}
+func (Visited) answer()   {}
 func (Done) answer()      {}
 func (*Refusal) answer()  {}
 

@@ -177,6 +177,8 @@ func (e *Engine) dispatch(event Event) {
 		e.look(ev)
 	case *Survey:
 		e.survey(ev)
+	case *Visit:
+		e.visit(ev)
 	case *Replay:
 		e.replay(ev)
 	case *DropDead:

@@ -34,16 +34,18 @@ type LinkDown struct{ Link LinkID }
 
 // Publish asks to send a message. The sender's rights were checked.
 type Publish struct {
-	Link     LinkID
-	Request  RequestID
-	FromName string
-	SendType message.SendType
-	Target   string
-	Text     string
-	Desp     string
-	Extra    []byte
-	Wait     int64 // milliseconds
-	TTL      int64 // milliseconds that the sender gives it, 0 for the relay's
+	Link    LinkID
+	Request RequestID
+	// FromMethod is how the message came in; "" is by the link's channel.
+	FromMethod string
+	FromName   string
+	SendType   message.SendType
+	Target     string
+	Text       string
+	Desp       string
+	Extra      []byte
+	Wait       int64 // milliseconds
+	TTL        int64 // milliseconds that the sender gives it, 0 for the relay's
 	// Key is what the sender calls the message by, so that it can send it again
 	// without sending it twice. Its Name is "" for none.
 	Key record.Key
@@ -77,6 +79,13 @@ type Look struct {
 type Survey struct {
 	Link    LinkID
 	Request RequestID
+}
+
+// Visit asks how some receivers are, by their names.
+type Visit struct {
+	Link    LinkID
+	Request RequestID
+	Names   []string
 }
 
 // Replay opens a dead letter again, at the end of its receiver's queue.
@@ -290,6 +299,7 @@ func (*Status) event()     {}
 func (*Ping) event()       {}
 func (*Look) event()       {}
 func (*Survey) event()     {}
+func (*Visit) event()      {}
 func (*Replay) event()     {}
 func (*DropDead) event()   {}
 func (*Overdue) event()    {}

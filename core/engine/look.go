@@ -78,7 +78,7 @@ func (e *Engine) traced(ev *Traced) {
 		e.refresh(&ev.Items[i])
 	}
 	if p.whole {
-		e.answer(p.link, p.request, Looked{Message: ev.Message, Items: ev.Items})
+		e.answer(p.link, p.request, Looked{Message: ev.Message, Items: ev.Items, Ways: e.ways(ev.Items)})
 		return
 	}
 	published := Published{MID: ev.Message.MID}
@@ -105,7 +105,7 @@ func (e *Engine) refresh(rec *record.Item) {
 const mostFailing = 1000
 
 func (e *Engine) survey(ev *Survey) {
-	s, shares := Surveyed{Receivers: len(e.receivers)}, make(map[string]*Share)
+	s, shares := Surveyed{Receivers: len(e.receivers), DiskLow: e.diskLow}, make(map[string]*Share)
 	for _, r := range e.receivers { // not sorted: all traffic waits meanwhile
 		s.Queued += r.queued
 		for _, rt := range r.routes {
@@ -129,7 +129,7 @@ func (e *Engine) survey(ev *Survey) {
 			if rt.failures > 0 && rt.head != nil {
 				next := e.wall
 				if rt.paused {
-					next += rt.timer.at - e.clock
+					next = e.due(rt)
 				}
 				s.Failing = append(s.Failing, Failing{
 					Receiver: r.name, Channel: rt.channel, Failures: rt.failures, Next: next, Error: rt.head.Error,

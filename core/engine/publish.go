@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -91,7 +92,7 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 		return
 	}
 	m := &message.Message{
-		SendType: ev.SendType, Target: ev.Target, FromMethod: e.links[ev.Link].channel, FromName: ev.FromName,
+		SendType: ev.SendType, Target: ev.Target, FromMethod: cmp.Or(ev.FromMethod, e.links[ev.Link].channel), FromName: ev.FromName,
 		Text: ev.Text, Desp: ev.Desp, Extra: ev.Extra, AcceptedAt: e.wall,
 	}
 	size := m.Size()

@@ -68,7 +68,7 @@ func (l *Link) decode(env *pluginpb.PluginEnvelope) engine.Event {
 	case *pluginpb.PluginEnvelope_Unregister:
 		session, _, problem := l.caller(body.Unregister.Credentials)
 		if problem == nil {
-			l.Switchboard.forget(session.Name)
+			l.Switchboard.Forget(session.Name)
 			return &engine.Unregister{Link: l.id, Request: request(id, plainRequest), Receiver: session.Name}
 		}
 		l.doneLater(id, problem)

@@ -252,9 +252,9 @@ func (s *Switchboard) reply(to *Link, reply *pluginpb.CommandReply) {
 	}
 }
 
-// forget ends the calls of a receiver that unregisters: what it asked for before
+// Forget ends the calls of a receiver that unregisters: what it asked for before
 // must not bring it back. There is nothing to tell its client any more.
-func (s *Switchboard) forget(receiver string) {
+func (s *Switchboard) Forget(receiver string) {
 	s.mu.Lock()
 	var ended []call
 	for id, c := range s.calls {

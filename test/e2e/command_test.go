@@ -67,8 +67,8 @@ func TestHelpShowsExamples(t *testing.T) {
 
 func TestUnknownCommandAndFlagFail(t *testing.T) {
 	t.Parallel()
-	failsToStart(t, harness.Run(t, harness.Dir(t), nil, "swerve"), `"swerve"`)
-	failsToStart(t, harness.Run(t, harness.Dir(t), nil, "--confg", "x"), "--confg")
+	misused(t, harness.Run(t, harness.Dir(t), nil, "swerve"), `"swerve"`)
+	misused(t, harness.Run(t, harness.Dir(t), nil, "--confg", "x"), "--confg")
 }
 
 func TestConfigAndDataComeFromFlagsOrTheEnvironment(t *testing.T) {

@@ -234,23 +234,29 @@ func TestDeadCommandsSayWhatIsWrong(t *testing.T) {
 	for _, row := range []struct {
 		args []string
 		says []string
+
+		misused bool // by the command line itself
 	}{
-		{[]string{"dead", "replay", dead}, []string{"limits.queueLength", dead, "phone", "0 of 1"}},
-		{[]string{"dead", "replay", "1"}, []string{"no such dead letter", "mpush dead list"}},
-		{[]string{"dead", "replay", dead, "nobody"}, []string{"no such dead letter"}},
-		{[]string{"dead", "drop", "12x"}, []string{`"12x" is no mid`}},
-		{[]string{"dead", "show", "-1"}, []string{"-1"}},
-		{[]string{"dead", "replay"}, []string{"--all"}},
-		{[]string{"dead", "replay", dead, "--all"}, []string{"--all"}},
-		{[]string{"dead", "drop", dead, "--receiver", "phone"}, []string{"--receiver", "--all"}},
-		{[]string{"dead", "list", "--limit", "0"}, []string{"limit", "1000"}},
-		{[]string{"dead", "list", "--below", "x"}, []string{`"x" is no mid`}},
-		{[]string{"dead", "lsit"}, []string{"lsit"}},
-		{[]string{"trace", "7"}, []string{"no such message"}},
+		{[]string{"dead", "replay", dead}, []string{"limits.queueLength", dead, "phone", "0 of 1"}, false},
+		{[]string{"dead", "replay", "1"}, []string{"no such dead letter", "mpush dead list"}, false},
+		{[]string{"dead", "replay", dead, "nobody"}, []string{"no such dead letter"}, false},
+		{[]string{"dead", "drop", "12x"}, []string{`"12x" is no mid`}, false},
+		{[]string{"dead", "show", "-1"}, []string{"-1"}, true},
+		{[]string{"dead", "replay"}, []string{"--all"}, false},
+		{[]string{"dead", "replay", dead, "--all"}, []string{"--all"}, false},
+		{[]string{"dead", "drop", dead, "--receiver", "phone"}, []string{"--receiver", "--all"}, false},
+		{[]string{"dead", "list", "--limit", "0"}, []string{"limit", "1000"}, false},
+		{[]string{"dead", "list", "--below", "x"}, []string{`"x" is no mid`}, false},
+		{[]string{"dead", "lsit"}, []string{"lsit"}, true},
+		{[]string{"trace", "7"}, []string{"no such message"}, false},
 	} {
 		got := operate(t, relay, row.args...)
-		if got.Code != 1 || got.Stdout != "" || !hasLine(got.Stderr, append(row.says, "mpush: ")...) {
-			t.Errorf("mpush %v: exit code %d, expected 1 and %q\n%s%s", row.args, got.Code, row.says, got.Stdout, got.Stderr)
+		code := 1
+		if row.misused {
+			code = 2
+		}
+		if got.Code != code || got.Stdout != "" || !hasLine(got.Stderr, append(row.says, "mpush: ")...) {
+			t.Errorf("mpush %v: exit code %d, expected %d and %q\n%s%s", row.args, got.Code, code, row.says, got.Stdout, got.Stderr)
 		}
 	}
 	var list letters

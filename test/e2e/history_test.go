@@ -74,7 +74,7 @@ func TestStatusAndTraceOutliveTheCore(t *testing.T) {
 	}
 	want()
 	before := operates(t, relay, "trace", mid)
-	if !hasLine(before, "text", "hello") || !hasLine(before, "to", "group family") || !hasLine(before, "phone", "ok", "1") || !hasLine(before, "tablet", "ready", "0") {
+	if !hasLine(before, "text", "hello") || !hasLine(before, "to", "group family") || !hasLine(before, "phone: ok") || !hasLine(before, "tablet: ready") {
 		t.Errorf("trace\n%s", before)
 	}
 	relay.Kill(t)

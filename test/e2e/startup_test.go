@@ -16,7 +16,18 @@ const onLoopback = `"websocket":{"host":"127.0.0.1","port":0}`
 // these parts, after what it may have logged before.
 func failsToStart(t *testing.T, got harness.Result, parts ...string) {
 	t.Helper()
-	if got.Code != 1 || got.Stdout != "" {
+	endsWith(t, 1, got, parts...)
+}
+
+// misused is failsToStart for a command line that is not right.
+func misused(t *testing.T, got harness.Result, parts ...string) {
+	t.Helper()
+	endsWith(t, 2, got, parts...)
+}
+
+func endsWith(t *testing.T, code int, got harness.Result, parts ...string) {
+	t.Helper()
+	if got.Code != code || got.Stdout != "" {
 		t.Errorf("exit code %d, on stdout %q", got.Code, got.Stdout)
 	}
 	lines := strings.Split(strings.TrimSuffix(got.Stderr, "\n"), "\n")

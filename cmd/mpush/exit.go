@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes beside 0 and that of any other error, 1.
+const (
+	exitFailed       = 1
+	exitUsage        = 2
+	exitNotDelivered = 3
+)
+
+// exitCodes are for the help.
+const exitCodes = `Exit codes: 0 all is well, 1 it failed (or a check or an audit found something
+wrong), 2 the command line is not right, 3 not delivered in time (send --wait).`
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+// Unwrap returns the error itself.
+func (e exitError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	if coded, ok := errors.AsType[exitError](err); ok {
+		return coded.code
+	}
+	return exitFailed
+}
+
+// usageErrors makes exit code 2 of what is wrong with flags and arguments, in a
+// command and all below it.
+func usageErrors(cmd *cobra.Command) {
+	wrap := func(cmd *cobra.Command, err error) error {
+		if err == nil {
+			return nil
+		}
+		return exitError{errors.New(err.Error() + ` (see "` + cmd.CommandPath() + ` --help")`), exitUsage}
+	}
+	cmd.SetFlagErrorFunc(wrap)
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error { return wrap(cmd, check(cmd, args)) }
+	}
+	for _, below := range cmd.Commands() {
+		usageErrors(below)
+	}
+}
