@@ -15,6 +15,7 @@ type settings struct {
 	Port        int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_description:"The port to listen on; 0 takes any free one."`
 	VerifyToken bool          `json:"verifyToken" jsonschema_description:"Ask every request for the relay's token."`
 	WaitTimeout time.Duration `json:"waitTimeout" jsonschema_description:"How long a send waits for its receivers; less than 500 is raised to that."`
+	TLS         *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
 	CORS        bool          `json:"cors" jsonschema_description:"Let web pages of other origins send."`
 
 	MaxBody                  int           `json:"maxBody" jsonschema:"minimum=1024" jsonschema_extras:"x-unit=bytes" jsonschema_description:"The largest body of a request."`
@@ -59,6 +60,11 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		s.WaitTimeout = minWaitTimeout
 	}
 	s.Host = listen.Host(config, "host", s.Host)
+	certificate, err := listen.Load(config, "tls", s.TLS)
+	if err != nil {
+		return err
+	}
+	p.certificate = certificate
 	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }

@@ -14,6 +14,7 @@ type settings struct {
 	Host         string        `json:"host" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while anybody can let itself in."`
 	Port         int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_description:"The port to listen on; 0 takes any free one."`
 	VerifyToken  bool          `json:"verifyToken" jsonschema_description:"Ask each client for the relay's token."`
+	TLS          *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
 	AuthTimeout  time.Duration `json:"authTimeout" jsonschema_description:"How long a socket may be open without AUTH; less than 100 is raised to that."`
 	RetryTimeout time.Duration `json:"retryTimeout" jsonschema_description:"After how long an unanswered message is sent again; less than 100 is raised to that."`
 	WaitTimeout  time.Duration `json:"waitTimeout" jsonschema_description:"How long a message that came by a socket waits for its receivers before it is replied to; less than 500 is raised to that."`
@@ -75,6 +76,11 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		doors = append(doors, listen.OpenDoor{Why: "verifyToken is false", Mend: "set it to true"})
 	}
 	s.Host = listen.Host(config, "host", s.Host, doors...)
+	certificate, err := listen.Load(config, "tls", s.TLS)
+	if err != nil {
+		return err
+	}
+	p.certificate = certificate
 	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }
