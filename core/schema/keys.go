@@ -92,7 +92,12 @@ func (l *lister) key(path, pointer string, schema any, required bool, depth int)
 	key := Key{Path: path, Required: required, Type: l.typeOf(object, 0), Unit: unitOf(object), Allowed: allowed(object)}
 	key.Description, _ = object["description"].(string)
 	key.Floor, _ = object["x-floor"].(string)
-	key.Example, _ = object["x-example"].(string)
+	switch example := object["x-example"].(type) {
+	case string:
+		key.Example = example
+	case bool: // as the tags of Go structs give it
+		key.Example = strconv.FormatBool(example)
+	}
 	key.Secret = object["writeOnly"] == true
 	key.Deprecated = object["deprecated"] == true
 	if value, ok := object["default"]; ok && !key.Secret {
