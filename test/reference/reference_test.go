@@ -223,7 +223,7 @@ func sections(t *testing.T, channel string) []row {
 		if _, err := fmt.Sscanf(k.Floor+" end", "%d end", &n); err == nil {
 			floors = append(floors, fmt.Sprintf("%q: %d", name, n))
 			below = append(below, fmt.Sprintf("%q: %d", name, n-1))
-			remarks = append(remarks, fmt.Sprintf("%s.%s: %d ms is too short, %d ms is used", channel, name, n-1, n))
+			remarks = append(remarks, fmt.Sprintf("key=%s.%s what=\"%d ms is too short, %d ms is used\"", channel, name, n-1, n))
 		}
 	}
 	if client != nil {
