@@ -133,7 +133,7 @@ func TestCaddyPassesBothChannelsOn(t *testing.T) {
 		"127.0.0.1:9093", r.Address(t, "http"), "127.0.0.1:9094", r.Address(t, "websocket"),
 	).Replace(read(t, "Caddyfile"))
 	path := filepath.Join(dir, "Caddyfile")
-	whole := "{\n\tadmin off\n\tauto_https disable_redirects\n\tpersist_config off\n}\n" + part
+	whole := "{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + part
 	if err := os.WriteFile(path, []byte(whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
