@@ -24,8 +24,10 @@ import (
 // configuration file; in a third party's they are as the plugin gets them, so
 // absolute ones are best.
 type TLS struct {
+	// Cert is the file with the chain of certificates.
 	Cert string `json:"cert" jsonschema:"required,minLength=1" jsonschema_extras:"x-example=\"tls/fullchain.pem\"" jsonschema_description:"The file with the certificate and those between it and the root, PEM. It is read again when it changes, and so is the key."`
-	Key  string `json:"key" jsonschema:"required,minLength=1" jsonschema_extras:"x-example=\"tls/privkey.pem\"" jsonschema_description:"The file with its private key, PEM, without a password."`
+	// Key is the file with the private key.
+	Key string `json:"key" jsonschema:"required,minLength=1" jsonschema_extras:"x-example=\"tls/privkey.pem\"" jsonschema_description:"The file with its private key, PEM, without a password."`
 }
 
 // lookEvery is how long a certificate is used before its files are looked at

@@ -23,6 +23,7 @@ import (
 func proxied(t *testing.T, r *harness.Relay, authority *ca.Authority, address string) {
 	t.Helper()
 	answering(t, address)
+	address = strings.Replace(address, "127.0.0.1", "localhost", 1) // the name that is served
 	trust := &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"}
 	dialer := websocket.Dialer{HandshakeTimeout: harness.Patience, TLSClientConfig: trust.Clone()}
 	forged := http.Header{"X-Forwarded-For": {"198.51.100.7"}}

@@ -216,7 +216,8 @@ func sections(t *testing.T, channel string) []row {
 			}
 		case strings.Contains(k.Path, ".tls."):
 			files = append(files, member)
-		case name == "host": // beside a verifyToken of false it is remarked upon
+		case name == "host": // another one than loopback is remarked upon beside a verifyToken of false
+			examples = append(examples, `"host": "127.0.0.1"`)
 		default:
 			examples = append(examples, member)
 		}
