@@ -5,7 +5,6 @@ package operate
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -141,5 +140,5 @@ func body(t *testing.T, from io.ReadCloser) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%s", text)
+	return string(text)
 }
