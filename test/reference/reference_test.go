@@ -116,7 +116,7 @@ func tables(t *testing.T) map[string]string {
 // fill puts the tables between their marks.
 func fill(text string, tables map[string]string) (string, error) {
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		begin, end := "<!-- generated: "+name+" -->\n", "<!-- end -->"
+		begin, end := "<!--generated: "+name+"-->\n", "<!--end-->"
 		before, rest, found := strings.Cut(text, begin)
 		_, after, closed := strings.Cut(rest, end)
 		if !found || !closed {
