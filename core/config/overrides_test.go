@@ -53,12 +53,12 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 func TestEnvironmentSetsTheRelaysOwnKeys(t *testing.T) {
 	c := mustLoad(t, `{"token": "${env:ABSENT}", "limits": {"queueLength": 5}}`,
 		"MPUSH_TOKEN=12345", "MPUSH_AUTH_TTL=90d", "MPUSH_LIMITS_TTL=1500", "MPUSH_LIMITS_QUEUE_BYTES=7",
-		"MPUSH_TRUSTED_PROXIES=10.0.0.0/8, ::1", "MPUSH_LOG_LEVEL=warn", "MPUSH_OPS_PPROF=true", "MPUSH_LIMITS_CONNECTIONS=5")
+		"MPUSH_TRUSTED_PROXIES=10.0.0.0/8, ::1", "MPUSH_LOG_LEVEL=warn", "MPUSH_OPS_PPROF=true")
 	if c.Token.Reveal() != "12345" || c.AuthTTL != 90*24*time.Hour || c.Limits.TTL != 1500*time.Millisecond ||
 		c.Limits.QueueBytes != 7 || c.Limits.QueueLength != 5 || c.Log.Level.String() != "WARN" {
 		t.Errorf("%+v, token %q", c, c.Token.Reveal())
 	}
-	if got := fmt.Sprint(c.TrustedProxies, c.Unserved); got != "[10.0.0.0/8 ::1/128] [limits.connections]" {
+	if got := fmt.Sprint(c.TrustedProxies, c.Unserved); got != "[10.0.0.0/8 ::1/128] []" {
 		t.Errorf("got %s", got)
 	}
 	c = mustLoad(t, `{}`, `MPUSH_TRUSTEDPROXIES=["10.0.0.1"]`)
