@@ -1,5 +1,10 @@
 package config
 
+import (
+	"path/filepath"
+	"strings"
+)
+
 // bundledSections takes the sections of the bundled channels.
 func (r *report) bundledSections(c *Config, root *node, e *expander) {
 	for _, b := range bundledChannels() {
@@ -19,6 +24,7 @@ func (r *report) bundledSections(c *Config, root *node, e *expander) {
 			r.take(section, b.name, "enabled", flag, func(v any) { channel.Enabled = v.(bool) })
 			if channel.Enabled {
 				e.expand(section, b.name)
+				e.locate(section, b)
 				channel.Section = section.encode("enabled")
 			}
 		}
@@ -40,5 +46,24 @@ func (r *report) take(parent *node, path, name string, k kind, use func(value an
 	}
 	if value, ok := r.read(n, joinKey(path, name), k); ok {
 		use(value)
+	}
+}
+
+// locate makes the paths of a section absolute: a channel does not know where the
+// config file is. Values of another kind are left for the channel to refuse.
+func (e *expander) locate(section *node, b bundled) {
+	for _, k := range b.keys {
+		if k.kind != file {
+			continue
+		}
+		n := section
+		for _, name := range strings.Split(k.path, ".")[1:] {
+			if n = n.get(name); n == nil {
+				break
+			}
+		}
+		if n != nil && n.kind == '"' && n.text() != "" && !filepath.IsAbs(n.text()) {
+			n.literal = quote(filepath.Join(e.dir, n.text()))
+		}
 	}
 }

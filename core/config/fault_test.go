@@ -53,7 +53,6 @@ func TestFaultsNamePlaceKeyAndWhatIsExpected(t *testing.T) {
 		"flag, type":        {`{"ops": {"pprof": "yes"}}`, "config.json:1:10: ops.pprof: expected true or false, found a string"},
 		"address, no port":  {`{"ops": {"listen": "localhost"}}`, `config.json:1:10: ops.listen: expected an address with a port like "127.0.0.1:9095", or "" for none`},
 		"address, bad port": {`{"ops": {"listen": ":99999"}}`, `config.json:1:10: ops.listen: expected an address with a port like "127.0.0.1:9095", or "" for none`},
-		"unserved, type":    {`{"limits": {"connections": "5"}}`, "config.json:1:13: limits.connections: expected a whole number from 0, found a string"},
 		"proxies, type":     {`{"trustedProxies": "10.0.0.1"}`, "config.json:1:2: trustedProxies: expected an array of strings, found a string"},
 		"proxies, element":  {"{\"trustedProxies\": [\"10.0.0.1\",\n 5]}", "config.json:2:2: trustedProxies[1]: expected a string, found a number"},
 		"proxies, name":     {"{\"trustedProxies\": [\"10.0.0.1\",\n \"proxy\"]}", "config.json:2:2: trustedProxies[1]: expected an address or a network like 10.0.0.0/8"},

@@ -21,13 +21,15 @@ func bundledChannels() []bundled {
 	return []bundled{
 		{"http", true, []known{
 			{"http.enabled", flag}, {"http.host", text}, {"http.port", count}, {"http.verifyToken", flag},
-			{"http.waitTimeout", count}, {"http.cors", flag}, {"http.maxBody", count}, {"http.maxConnections", count},
+			{"http.tls", object}, {"http.tls.cert", file}, {"http.tls.key", file},
+			{"http.waitTimeout", count}, {"http.cors", flag}, {"http.maxBody", count}, {"http.maxConnections", count}, {"http.maxConnectionsPerAddress", count},
 			{"http.headerTimeout", count}, {"http.readTimeout", count}, {"http.idleTimeout", count},
 		}},
 		{"websocket", true, []known{
 			{"websocket.enabled", flag}, {"websocket.host", text}, {"websocket.port", count}, {"websocket.verifyToken", flag},
+			{"websocket.tls", object}, {"websocket.tls.cert", file}, {"websocket.tls.key", file},
 			{"websocket.authTimeout", count}, {"websocket.retryTimeout", count}, {"websocket.waitTimeout", count},
-			{"websocket.maxFrame", count}, {"websocket.maxConnections", count}, {"websocket.pingInterval", count}, {"websocket.idleTimeout", count},
+			{"websocket.maxFrame", count}, {"websocket.maxConnections", count}, {"websocket.maxConnectionsPerAddress", count}, {"websocket.pingInterval", count}, {"websocket.idleTimeout", count},
 		}},
 		{"webhook", true, []known{
 			{"webhook.enabled", flag}, {"webhook.retryTimeout", count}, {"webhook.timeout", count},

@@ -175,16 +175,16 @@ func TestUnservedAndLaterSectionsAreNamed(t *testing.T) {
 	c := mustLoad(t, `{
 		"token": "",
 		"ops": {"listen": "", "pprof": true}, "history": {"keep": "7d"},
-		"limits": {"connections": 5, "ttl": 1},
+		"limits": {"ttl": 1},
 		"console": {"x": "${env:ABSENT}"},
 		"plugins": {"a": {"path": "/a", "unpinned": true, "limits": {}}},
 		"fcm": {"projectId": "x"},
 	}`)
-	if got, want := fmt.Sprint(c.Unserved), "[limits.connections console]"; got != want {
+	if got, want := fmt.Sprint(c.Unserved), "[console]"; got != want {
 		t.Errorf("unserved %s\nwant     %s", got, want)
 	}
 	want := []string{
-		"config.json:4:32: limits.ttl: 1 ms is too short, raised to 1000 ms",
+		"config.json:4:14: limits.ttl: 1 ms is too short, raised to 1000 ms",
 		"config.json:7:3: fcm: belongs to a later version of mpush and is ignored",
 	}
 	if !slices.Equal(c.Warnings, want) {
@@ -245,5 +245,30 @@ func TestMissingFile(t *testing.T) {
 	}
 	if _, err := Load(Options{Path: large}); err == nil || !strings.Contains(err.Error(), "larger than 4 MiB") {
 		t.Errorf("large: %v", err)
+	}
+}
+
+func TestPathsOfABundledChannelStartFromTheConfigFile(t *testing.T) {
+	dir := t.TempDir()
+	text := newSource("config.json", []byte(`{"http": {"tls": {"cert": "tls/a.pem", "key": "/b.pem"}}, "websocket": {"tls": {"cert": 5}}, "webhook": {"tls": {"cert": "x"}}}`))
+	c, err := build(text, dir, Options{Environ: []string{"MPUSH_WEBSOCKET_TLS_KEY=c.pem"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"http":      fmt.Sprintf(`{"tls":{"cert":%q,"key":"/b.pem"}}`, filepath.Join(dir, "tls/a.pem")),
+		"websocket": fmt.Sprintf(`{"tls":{"cert":5,"key":%q}}`, filepath.Join(dir, "c.pem")),
+		"webhook":   `{"tls":{"cert":"x"}}`,
+	} {
+		if got := string(channel(t, c, name).Section); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestKeyThatIsGoneSaysWhatToWriteInstead(t *testing.T) {
+	_, err := loadText(t, `{"limits": {"connections": 5}}`)
+	if err == nil || !strings.Contains(err.Error(), "config.json:1:13: limits.connections: ") || !strings.Contains(err.Error(), "set http.maxConnections") {
+		t.Errorf("%v", err)
 	}
 }

@@ -28,7 +28,7 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 		"unknown, its own case":   {[]string{"MPUSH_HTTP_maxBody=5"}, `{"port":1,"big":9007199254740993,"host":"a","maxBody":5}`},
 		"unknown, a text":         {[]string{"MPUSH_HTTP_X=1.2.3"}, `{"port":1,"big":9007199254740993,"host":"a","x":"1.2.3"}`},
 		"unknown, JSON":           {[]string{`MPUSH_HTTP_X={"b": [1,], /**/ "a": 2}`}, `{"port":1,"big":9007199254740993,"host":"a","x":{"b":[1],"a":2}}`},
-		"unknown, nested":         {[]string{"MPUSH_HTTP_TLS_CERT=c.pem"}, `{"port":1,"big":9007199254740993,"host":"a","tls":{"cert":"c.pem"}}`},
+		"unknown, nested":         {[]string{"MPUSH_HTTP_NEW_CERT=c.pem"}, `{"port":1,"big":9007199254740993,"host":"a","new":{"cert":"c.pem"}}`},
 		"whole section":           {[]string{`MPUSH_HTTP={"port": 2}`, "MPUSH_HTTP_HOST=b"}, `{"port":2,"host":"b"}`},
 		"references stay":         {[]string{"MPUSH_HTTP_HOST=${env:HOME}"}, `{"port":1,"big":9007199254740993,"host":"${env:HOME}"}`},
 		"empty is unset":          {[]string{"MPUSH_HTTP_PORT=", "MPUSH_TOKEN="}, `{"port":1,"big":9007199254740993,"host":"a"}`},
@@ -53,12 +53,12 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 func TestEnvironmentSetsTheRelaysOwnKeys(t *testing.T) {
 	c := mustLoad(t, `{"token": "${env:ABSENT}", "limits": {"queueLength": 5}}`,
 		"MPUSH_TOKEN=12345", "MPUSH_AUTH_TTL=90d", "MPUSH_LIMITS_TTL=1500", "MPUSH_LIMITS_QUEUE_BYTES=7",
-		"MPUSH_TRUSTED_PROXIES=10.0.0.0/8, ::1", "MPUSH_LOG_LEVEL=warn", "MPUSH_OPS_PPROF=true", "MPUSH_LIMITS_CONNECTIONS=5")
+		"MPUSH_TRUSTED_PROXIES=10.0.0.0/8, ::1", "MPUSH_LOG_LEVEL=warn", "MPUSH_OPS_PPROF=true")
 	if c.Token.Reveal() != "12345" || c.AuthTTL != 90*24*time.Hour || c.Limits.TTL != 1500*time.Millisecond ||
 		c.Limits.QueueBytes != 7 || c.Limits.QueueLength != 5 || c.Log.Level.String() != "WARN" {
 		t.Errorf("%+v, token %q", c, c.Token.Reveal())
 	}
-	if got := fmt.Sprint(c.TrustedProxies, c.Unserved); got != "[10.0.0.0/8 ::1/128] [limits.connections]" {
+	if got := fmt.Sprint(c.TrustedProxies, c.Unserved); got != "[10.0.0.0/8 ::1/128] []" {
 		t.Errorf("got %s", got)
 	}
 	c = mustLoad(t, `{}`, `MPUSH_TRUSTEDPROXIES=["10.0.0.1"]`)
@@ -115,7 +115,7 @@ func TestFaultsOfTheEnvironmentNameTheVariable(t *testing.T) {
 		`MPUSH_HTTP={"a":{"b":1,"b":2}}`:   "environment variable MPUSH_HTTP: http: expected an object: the key a.b is given twice",
 		"MPUSH_HTTP_PORT_X=5":              "environment variable MPUSH_HTTP_PORT_X: http.port: is a number, which has no key x",
 		"MPUSH_HTTP_LIST_9=5":              "environment variable MPUSH_HTTP_LIST_9: http.list: is an array: expected an index from 0 to 1 after it",
-		"MPUSH_LIMITS=5":                   "environment variable MPUSH_LIMITS: limits: is a section: name one of its keys (ttl, queueLength, queueBytes, receivers, groupMembers, publishRate, publishBurst, authFailures, forgetAfter, connections, diskReserve)",
+		"MPUSH_LIMITS=5":                   "environment variable MPUSH_LIMITS: limits: is a section: name one of its keys (ttl, queueLength, queueBytes, receivers, groupMembers, publishRate, publishBurst, authFailures, forgetAfter, diskReserve)",
 		"MPUSH_LIMITS_QUEUELENGHT=5":       `environment variable MPUSH_LIMITS_QUEUELENGHT: limits.queuelenght: unknown key (did you mean "queueLength"?)`,
 		"MPUSH_LIMITS_TTL=soon":            `environment variable MPUSH_LIMITS_TTL: limits.ttl: expected a whole number of milliseconds, or a time like "30m", "12h" or "7d"`,
 		"MPUSH_TOKEN_FILE=/run/secret":     "environment variable MPUSH_TOKEN_FILE: token: has no key file",

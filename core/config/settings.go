@@ -52,7 +52,6 @@ func settings() []setting {
 		{path: "limits.publishBurst", kind: count, fallback: int64(2000), least: 1, served: true},
 		{path: "limits.authFailures", kind: count, fallback: int64(10), served: true},
 		{path: "limits.forgetAfter", kind: duration, fallback: 90 * day, served: true},
-		{path: "limits.connections", kind: count},
 		{path: "limits.diskReserve", kind: count, fallback: int64(64 << 20), served: true},
 		{path: "history.keep", kind: duration, fallback: 7 * day, served: true},
 		{path: "ops.listen", kind: text, fallback: "127.0.0.1:9095", valid: validListen, served: true},
@@ -79,7 +78,9 @@ func (r *report) fileLayer(root *node) layer {
 		default:
 			for _, inner := range m.value.members {
 				path := joinKey(m.name, inner.name)
-				if !slices.Contains(children, inner.name) {
+				if instead, gone := goneKeys()[path]; gone {
+					r.fault(inner.value.at, path, "%s", instead)
+				} else if !slices.Contains(children, inner.name) {
 					r.fault(inner.value.at, path, "%s", UnknownKey(inner.name, children))
 				} else if inner.value.kind != 'n' {
 					values[path] = inner.value
@@ -88,6 +89,13 @@ func (r *report) fileLayer(root *node) layer {
 		}
 	}
 	return values
+}
+
+// goneKeys are keys that were accepted once, with what to write instead.
+func goneKeys() map[string]string {
+	return map[string]string{
+		"limits.connections": "there is no such limit for all listeners: remove it, and set http.maxConnections and websocket.maxConnections",
+	}
 }
 
 // settingNames maps the first part of each path to what may follow; to nothing

@@ -20,6 +20,7 @@ const (
 	words                 // an array of strings
 	tokenList             // an array of tokens: []Token
 	object
+	file // a string: a path, from the config file's folder if it is relative
 )
 
 // read returns the value of a node as the kind's Go type: string, int64, bool,
@@ -28,7 +29,7 @@ func (r *report) read(n *node, path string, k kind) (value any, ok bool) {
 	switch {
 	case k == anything, k == object && n.kind == '{':
 		return n, true
-	case k == text && n.kind == '"', k == scalar && n.kind != '{' && n.kind != '[':
+	case (k == text || k == file) && n.kind == '"', k == scalar && n.kind != '{' && n.kind != '[':
 		return n.text(), true
 	case k == flag && (n.kind == 't' || n.kind == 'f'):
 		return n.kind == 't', true
@@ -85,7 +86,7 @@ func wholeNumber(s string) (int64, bool) {
 // environment or the command line. problem is "" on success.
 func (k kind) fromVariable(s string, at place) (n *node, problem string) {
 	switch k {
-	case text, scalar:
+	case text, scalar, file:
 		return stringNode(s, at), ""
 	case flag:
 		switch strings.ToLower(s) {
@@ -147,7 +148,7 @@ func jsonVariable(s string, at place) (n *node, problem string) {
 
 func (k kind) describe() string {
 	switch k {
-	case text, scalar:
+	case text, scalar, file:
 		return "a string"
 	case count:
 		return "a whole number from 0"

@@ -17,6 +17,8 @@ type Key struct {
 	Unit        string // "milliseconds", or ""
 	Default     string // JSON; "" is none, or a secret
 	Allowed     string // "a, b" or "1 to 65535"; "" says nothing
+	Floor       string // a smaller value is raised to it; "" is none
+	Example     string // JSON; "" is none
 	Required    bool
 	Secret      bool
 	Deprecated  bool
@@ -89,6 +91,13 @@ func (l *lister) key(path, pointer string, schema any, required bool, depth int)
 	maps.Copy(object, given) // what stands beside a reference counts, too
 	key := Key{Path: path, Required: required, Type: l.typeOf(object, 0), Unit: unitOf(object), Allowed: allowed(object)}
 	key.Description, _ = object["description"].(string)
+	key.Floor, _ = object["x-floor"].(string)
+	switch example := object["x-example"].(type) {
+	case string:
+		key.Example = example
+	case bool: // as the tags of Go structs give it
+		key.Example = strconv.FormatBool(example)
+	}
 	key.Secret = object["writeOnly"] == true
 	key.Deprecated = object["deprecated"] == true
 	if value, ok := object["default"]; ok && !key.Secret {

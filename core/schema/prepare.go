@@ -34,7 +34,7 @@ func keywords() map[string]int {
 		"multipleOf": plain, "maximum": plain, "exclusiveMaximum": plain, "minimum": plain, "exclusiveMinimum": plain,
 		"maxLength": plain, "minLength": plain, "maxItems": plain, "minItems": plain, "uniqueItems": plain,
 		"maxContains": plain, "minContains": plain, "maxProperties": plain, "minProperties": plain,
-		"title": plain, "description": plain, "default": plain, "deprecated": plain, "writeOnly": plain, "x-unit": plain,
+		"title": plain, "description": plain, "default": plain, "deprecated": plain, "writeOnly": plain, "x-unit": plain, "x-floor": plain, "x-example": plain,
 		"not": one, "if": one, "then": one, "else": one, "items": one, "contains": one, "additionalProperties": one,
 		"propertyNames": one, "unevaluatedItems": one, "unevaluatedProperties": one,
 		"allOf": list, "anyOf": list, "oneOf": list, "prefixItems": list,

@@ -11,18 +11,19 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	Host        string        `json:"host" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while the relay's token is weak."`
-	Port        int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_description:"The port to listen on; 0 takes any free one."`
-	VerifyToken bool          `json:"verifyToken" jsonschema_description:"Ask every request for the relay's token."`
-	WaitTimeout time.Duration `json:"waitTimeout" jsonschema_description:"How long a send waits for its receivers; less than 500 is raised to that."`
-	CORS        bool          `json:"cors" jsonschema_description:"Let web pages of other origins send."`
+	Host        string        `json:"host" jsonschema_extras:"x-example=\"192.168.1.5\"" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while the relay's token is weak. One that is named is obeyed, with a warning then."`
+	Port        int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_extras:"x-example=8080" jsonschema_description:"The port to listen on; 0 takes any free one."`
+	VerifyToken bool          `json:"verifyToken" jsonschema_extras:"x-example=true" jsonschema_description:"Ask every request for the relay's token, in the header authorization."`
+	WaitTimeout time.Duration `json:"waitTimeout" jsonschema_extras:"x-floor=500,x-example=10000" jsonschema_description:"How long a send waits for its receivers; less than 500 is raised to that."`
+	TLS         *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
+	CORS        bool          `json:"cors" jsonschema_extras:"x-example=false" jsonschema_description:"Let web pages of other origins send."`
 
-	MaxBody                  int           `json:"maxBody" jsonschema:"minimum=1024" jsonschema_extras:"x-unit=bytes" jsonschema_description:"The largest body of a request."`
-	MaxConnections           int           `json:"maxConnections" jsonschema:"minimum=1" jsonschema_description:"How many connections may be open at once; more are refused with 503."`
-	MaxConnectionsPerAddress int           `json:"maxConnectionsPerAddress" jsonschema:"minimum=0" jsonschema_description:"How many of them one client's address may hold, or how many requests may be under way for it if it is behind a proxy; more are refused with 429. 0: as many as there are."`
-	HeaderTimeout            time.Duration `json:"headerTimeout" jsonschema:"minimum=100" jsonschema_description:"How long a request's header may take to arrive."`
-	ReadTimeout              time.Duration `json:"readTimeout" jsonschema:"minimum=100" jsonschema_description:"How long a whole request may take to arrive."`
-	IdleTimeout              time.Duration `json:"idleTimeout" jsonschema:"minimum=100" jsonschema_description:"How long a connection is kept between requests."`
+	MaxBody                  int           `json:"maxBody" jsonschema:"minimum=1024" jsonschema_extras:"x-example=65536,x-unit=bytes" jsonschema_description:"The largest body of a request."`
+	MaxConnections           int           `json:"maxConnections" jsonschema:"minimum=1" jsonschema_extras:"x-example=100" jsonschema_description:"How many connections may be open at once; more are refused with 503, or closed where tls is set."`
+	MaxConnectionsPerAddress int           `json:"maxConnectionsPerAddress" jsonschema:"minimum=0" jsonschema_extras:"x-example=20" jsonschema_description:"How many of them one client's address may hold, or how many requests may be under way for it if it is behind a proxy; more are refused with 429, or closed where tls is set. 0: as many as there are."`
+	HeaderTimeout            time.Duration `json:"headerTimeout" jsonschema:"minimum=100" jsonschema_extras:"x-example=5000" jsonschema_description:"How long a request's header may take to arrive."`
+	ReadTimeout              time.Duration `json:"readTimeout" jsonschema:"minimum=100" jsonschema_extras:"x-example=10000" jsonschema_description:"How long a whole request may take to arrive."`
+	IdleTimeout              time.Duration `json:"idleTimeout" jsonschema:"minimum=100" jsonschema_extras:"x-example=60000" jsonschema_description:"How long a connection is kept between requests."`
 }
 
 func defaults() settings {
@@ -59,6 +60,11 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		s.WaitTimeout = minWaitTimeout
 	}
 	s.Host = listen.Host(config, "host", s.Host)
+	certificate, err := listen.Load(config, "tls", s.TLS)
+	if err != nil {
+		return err
+	}
+	p.certificate = certificate
 	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }

@@ -31,6 +31,8 @@ type plugin struct {
 	channel  string // the operator's name for it
 	settings settings
 	trusted  listen.Proxies
+	// certificate is nil where connections are in the clear.
+	certificate *listen.Certificate
 
 	server *nethttp.Server
 	served chan error // has the result of Serve, once
@@ -59,8 +61,9 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 	s := p.settings
 	crowd := listen.NewCrowd(s.MaxConnectionsPerAddress, p.trusted)
 	listener, err := listen.TCP(ctx, listen.Options{
-		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(p.channel + ".maxConnections"),
-		Crowd: crowd, Crowded: listen.CrowdedHTTP(p.channel + maxPerAddress),
+		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections,
+		Refusal: p.certificate.Refusal(listen.TooManyHTTP(p.channel + ".maxConnections")),
+		Crowd:   crowd, Crowded: p.certificate.Refusal(listen.CrowdedHTTP(p.channel + maxPerAddress)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
@@ -78,9 +81,9 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		ErrorLog:                     slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	p.served = make(chan error, 1)
-	go func() { p.served <- p.server.Serve(refusals{listener}) }()
+	go func() { p.served <- p.server.Serve(refusals{p.certificate.Listener(listener)}) }()
 	p.detach = context.AfterFunc(ctx, func() { p.server.Close() })
-	return []string{listener.Addr().String()}, nil
+	return []string{p.certificate.URL("https", listener.Addr().String())}, nil
 }
 
 // Stop lets requests that are being answered finish until ctx ends, and cuts

@@ -18,21 +18,21 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	RetryTimeout time.Duration    `json:"retryTimeout" jsonschema_description:"The first pause after a failed attempt; pauses double up to 5 minutes. Less than 100 is raised to that."`
-	Timeout      time.Duration    `json:"timeout" jsonschema_description:"How long an attempt may take; less than 100 is raised to that. 0: as long as the pause that would follow it."`
-	Proxy        dial.Proxy       `json:"proxy" jsonschema_description:"The proxy for clients that name none."`
+	RetryTimeout time.Duration    `json:"retryTimeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"The first pause after a failed attempt; it doubles up to 5 minutes, or stays as it is if it is longer. Less than 100 is raised to that."`
+	Timeout      time.Duration    `json:"timeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"How long an attempt may take; less than 100 is raised to that. 0: as long as the pause that would follow it."`
+	Proxy        dial.Proxy       `json:"proxy" jsonschema_extras:"x-example=\"http://127.0.0.1:8080\"" jsonschema_description:"The proxy for clients that name none."`
 	Clients      []clientSettings `json:"clients" jsonschema_description:"The receivers."`
 }
 
 type clientSettings struct {
-	Name   string `json:"name" jsonschema:"required" jsonschema_description:"The receiver's name."`
-	Group  string `json:"group" jsonschema_description:"Its group; empty is none."`
-	URL    string `json:"url" jsonschema:"required" jsonschema_description:"Where messages go: an http or https url, such as https://host.example/path. Its query is kept."`
-	Method string `json:"method" jsonschema_description:"GET or POST, in any case; POST if it is left out."`
+	Name   string `json:"name" jsonschema:"required" jsonschema_extras:"x-example=\"wh1\"" jsonschema_description:"The receiver's name, 1 to 256 bytes; each client needs its own. A websocket client that holds the name loses it at the start."`
+	Group  string `json:"group" jsonschema_extras:"x-example=\"hooks\"" jsonschema_description:"Its group; empty is none."`
+	URL    string `json:"url" jsonschema:"required" jsonschema_extras:"x-example=\"https://example.com/hook\"" jsonschema_description:"Where messages go: an http or https url without username and password, such as https://host.example/path. Its query is kept."`
+	Method string `json:"method" jsonschema_extras:"x-example=\"GET\"" jsonschema_description:"GET or POST, in any case; POST if it is left out."`
 	// {} and null are none.
-	Proxy  *dial.Proxy `json:"proxy" jsonschema_description:"Replaces the proxy of the section; null or {} is none."`
-	Token  *string     `json:"token" jsonschema:"writeOnly=true" jsonschema_description:"Sent instead of the relay's token, also if it is empty."`
-	Secret secrets     `json:"secret" jsonschema_description:"What signs the requests, by the Standard Webhooks specification: whsec_ and the base64 of 24 to 64 bytes; or two of them, while one replaces the other."`
+	Proxy  *dial.Proxy `json:"proxy" jsonschema_extras:"x-example={}" jsonschema_description:"Replaces the proxy of the section; null or {} is none."`
+	Token  *string     `json:"token" jsonschema:"writeOnly=true" jsonschema_extras:"x-example=\"another\"" jsonschema_description:"What the header authorization holds instead of the relay's token, also if it is empty. Give one to clients that need not know the relay's."`
+	Secret secrets     `json:"secret" jsonschema_extras:"x-example=\"${env:WH1_SECRET}\"" jsonschema_description:"What signs the requests, by the Standard Webhooks specification: whsec_ and the base64 of 24 to 64 bytes; or two of them, while one replaces the other."`
 }
 
 const (

@@ -21,16 +21,16 @@ import (
 type settings struct {
 	// These two were for a service that is gone. They are accepted, and nothing is
 	// done with them.
-	ServerKey string `json:"serverKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"No longer needed."`
-	APIKey    string `json:"apiKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"No longer needed."`
+	ServerKey string `json:"serverKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"Accepted, not needed: the service that wanted it is gone. A value is a warning."`
+	APIKey    string `json:"apiKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"Accepted, not needed, as serverKey."`
 
-	Proxy          dial.Proxy    `json:"proxy" jsonschema_description:"What push services are called through."`
-	RetryTimeout   time.Duration `json:"retryTimeout" jsonschema_description:"The first pause before a push is tried again, and how long a first attempt may take; less than 5000 is raised to that, or to 100 where allowEndpoints names a push service."`
-	AllowEndpoints []string      `json:"allowEndpoints" jsonschema_description:"Origins, such as https://push.example:8443, whose endpoints need no public host and may be http."`
+	Proxy          dial.Proxy    `json:"proxy" jsonschema_extras:"x-example=\"socks5://127.0.0.1:1080\"" jsonschema_description:"The proxy that push services are called through."`
+	RetryTimeout   time.Duration `json:"retryTimeout" jsonschema_extras:"x-floor=5000,x-example=30000" jsonschema_description:"The first pause before a push is tried again, and how long a first attempt may take; it doubles up to 5 minutes, or stays as it is if it is longer. Less than 5000 is raised to that, or to 100 where allowEndpoints names a push service."`
+	AllowEndpoints []string      `json:"allowEndpoints" jsonschema_extras:"x-example=[\"https://push.lan:8443\"]" jsonschema_description:"Origins, such as https://push.example:8443, whose endpoints need no public host and may be http: for a push service of your own."`
 	// RFC 8292, section 2.1.
-	Subject string `json:"subject" jsonschema_description:"Whom push services shall contact: a mailto: or https: url, or an e-mail address."`
+	Subject string `json:"subject" jsonschema_extras:"x-example=\"admin@example.com\"" jsonschema_description:"Whom push services may contact: a mailto: or https: url, or an e-mail address. Apple's refuses a host that is not on the internet; that is a warning."`
 	// RFC 8030, section 5.2.
-	TTL int `json:"ttl" jsonschema:"minimum=0,maximum=2419200" jsonschema_extras:"x-unit=s" jsonschema_description:"How long a push service keeps a message for a receiver that is away, up to 28 days."`
+	TTL int `json:"ttl" jsonschema:"minimum=0,maximum=2419200" jsonschema_extras:"x-example=86400,x-unit=s" jsonschema_description:"How long a push service keeps a message for a receiver that is away, up to 28 days. What the queue keeps is limits.ttl."`
 }
 
 const (

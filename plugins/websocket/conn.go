@@ -56,7 +56,7 @@ type conn struct {
 
 func newConn(h *hub, ws *websocket.Conn, remote string, leave func()) *conn {
 	now := time.Now()
-	c := &conn{hub: h, ws: ws, out: ws.NetConn().(*transport), remote: remote, leave: leave, since: now}
+	c := &conn{hub: h, ws: ws, out: transportOf(ws.NetConn()), remote: remote, leave: leave, since: now}
 	c.seen.Store(now.UnixNano())
 	ws.SetReadLimit(int64(h.settings.MaxFrame))
 	ws.SetPongHandler(func(string) error {

@@ -9,17 +9,21 @@ import (
 	"mpush/sdk/listen"
 )
 
-// listener makes a transport of each connection.
+// listener makes a transport of each connection, and TLS over it if there is a
+// certificate: the transport is below, so that what is encrypted is written as
+// everything else is.
 type listener struct {
 	net.Listener
-	attempts *sync.Pool
-	tooBig   []byte
+	attempts    *sync.Pool
+	tooBig      []byte
+	certificate *listen.Certificate
 }
 
-func newListener(ctx context.Context, channel string, s settings, crowd *listen.Crowd) (*listener, error) {
+func newListener(ctx context.Context, channel string, s settings, certificate *listen.Certificate, crowd *listen.Crowd) (*listener, error) {
 	inner, err := listen.TCP(ctx, listen.Options{
-		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections, Refusal: listen.TooManyHTTP(channel + ".maxConnections"),
-		Crowd: crowd, Crowded: listen.CrowdedHTTP(channel + maxPerAddress),
+		Host: s.Host, Port: s.Port, MaxConnections: s.MaxConnections,
+		Refusal: certificate.Refusal(listen.TooManyHTTP(channel + ".maxConnections")),
+		Crowd:   crowd, Crowded: certificate.Refusal(listen.CrowdedHTTP(channel + maxPerAddress)),
 		// The channel's own pings find dead peers; TCP's would wake phones
 		// every 15 s besides.
 		KeepAlive: -1,
@@ -27,7 +31,7 @@ func newListener(ctx context.Context, channel string, s settings, crowd *listen.
 	if err != nil {
 		return nil, fmt.Errorf("websocket: %w", err)
 	}
-	return &listener{Listener: inner, attempts: newAttempts(), tooBig: tooBigFrame(s.tooBig(channel))}, nil
+	return &listener{Listener: inner, attempts: newAttempts(), tooBig: tooBigFrame(s.tooBig(channel)), certificate: certificate}, nil
 }
 
 // Accept returns the next connection.
@@ -37,6 +41,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	made := newTransport(conn, l.attempts)
+	if l.certificate != nil {
+		return &secure{SecureConn: l.certificate.Server(made), out: made, tooBig: l.tooBig}, nil
+	}
 	made.tooBig = l.tooBig
 	return made, nil
 }

@@ -58,13 +58,18 @@ func tooBigFrame(reason string) []byte {
 	return append([]byte{0x88, byte(2 + len(reason)), 1009 >> 8, 1009 & 0xff}, reason...)
 }
 
+// orReason is b, or the frame that gives the reason if b is the bare one.
+func orReason(b, tooBig []byte) []byte {
+	if tooBig != nil && bytes.Equal(b, bareTooBig) {
+		return tooBig
+	}
+	return b
+}
+
 // Write writes or keeps all of b, or fails for good.
 func (t *transport) Write(b []byte) (int, error) {
-	if t.tooBig != nil && bytes.Equal(b, bareTooBig) {
-		_, err := t.write(t.tooBig)
-		return len(b), err
-	}
-	return t.write(b)
+	n, err := t.write(orReason(b, t.tooBig))
+	return min(n, len(b)), err
 }
 
 func (t *transport) write(b []byte) (int, error) {

@@ -4,7 +4,7 @@
 // this channel does not know goes to the core, which knows who claims it.
 //
 //   - config.go: the operator's section
-//   - listen.go, transport.go: connections that never block a writer
+//   - listen.go, transport.go, secure.go: connections that never block a writer
 //   - hub.go: all sockets, and who is attached on which
 //   - conn.go: one socket, from handshake to end
 //   - session.go: AUTH and UNREGISTER
@@ -34,6 +34,8 @@ type plugin struct {
 	channel  string // the operator's name for it
 	settings settings
 	trusted  listen.Proxies
+	// certificate is nil where connections are in the clear.
+	certificate *listen.Certificate
 
 	hub    *hub
 	server *http.Server
@@ -67,7 +69,7 @@ func (p *plugin) Describe() sdk.Manifest {
 // Start opens the listener and returns its address.
 func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 	crowd := listen.NewCrowd(p.settings.MaxConnectionsPerAddress, p.trusted)
-	listener, err := newListener(ctx, p.channel, p.settings, crowd)
+	listener, err := newListener(ctx, p.channel, p.settings, p.certificate, crowd)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		p.server.Close()
 		p.hub.close("the server is gone")
 	})
-	return []string{listener.Addr().String()}, nil
+	return []string{p.certificate.URL("wss", listener.Addr().String())}, nil
 }
 
 // handshakeTime is how long a client may take over its request to upgrade.

@@ -6,6 +6,7 @@
 //   - [Host] applies the rule for an address that the operator left open
 //   - [TCP] listens, and refuses connections beyond a limit
 //   - [Crowd] counts what each client's address has open
+//   - [Load] reads the certificate of those that encrypt by themselves
 //   - [Proxies] finds a client's address behind trusted reverse proxies
 //
 // All functions are safe to call from any goroutine.

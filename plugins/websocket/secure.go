@@ -1,0 +1,29 @@
+package websocket
+
+import (
+	"net"
+
+	"mpush/sdk/listen"
+)
+
+// secure is a TLS connection over a transport, whose Write does not block either:
+// the transport takes what is encrypted.
+type secure struct {
+	*listen.SecureConn
+	out    *transport
+	tooBig []byte // written in the place of bareTooBig
+}
+
+// Write encrypts and writes or keeps all of b, or fails for good.
+func (s *secure) Write(b []byte) (int, error) {
+	n, err := s.SecureConn.Write(orReason(b, s.tooBig))
+	return min(n, len(b)), err
+}
+
+// transportOf is what a socket's bytes go through in the end.
+func transportOf(conn net.Conn) *transport {
+	if s, ok := conn.(*secure); ok {
+		return s.out
+	}
+	return conn.(*transport)
+}

@@ -1,0 +1,161 @@
+package operate
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mpush/test/harness"
+)
+
+func ownerOf(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+
+// sends has a message accepted for somebody who is not there.
+func sends(t *testing.T, url string) {
+	t.Helper()
+	answer, err := http.Get(url + "/phone.send?text=hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := body(t, answer.Body); !strings.Contains(text, "phone") || answer.StatusCode >= 500 {
+		t.Errorf("%d %s", answer.StatusCode, text)
+	}
+}
+
+// directives are a unit's lines, by key.
+func directives(text string) map[string][]string {
+	found := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && line[0] != '#' {
+			found[key] = append(found[key], value)
+		}
+	}
+	return found
+}
+
+func TestSystemdFindsNoFaultInTheUnit(t *testing.T) {
+	analyze := need(t, "systemd-analyze", "systemd")
+	dir := harness.Dir(t)
+	unit := filepath.Join(dir, "mpush.service")
+	text := strings.ReplaceAll(read(t, "mpush.service"), "/usr/local/bin/mpush", harness.Program(t, "mpush"))
+	if err := os.WriteFile(unit, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, "verify", unit).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "mpush.service:") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	// 0 is best, 10 is a service without any of it; the threshold is in tenths.
+	out, err = exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=25", "--no-pager", unit).CombinedOutput()
+	if err != nil {
+		t.Errorf("security: %v\n%s", err, out)
+	}
+}
+
+// The relay with all its channels does nothing that the unit forbids: it writes
+// below its data directory and its own /tmp alone, opens sockets of the allowed
+// families, makes the allowed system calls, and no page that is written and run.
+func TestRelayKeepsToTheUnit(t *testing.T) {
+	strace := need(t, "strace", "strace")
+	dir := harness.Dir(t)
+	config(t, filepath.Join(dir, "config.json"))
+	data, trace := filepath.Join(dir, "data"), filepath.Join(dir, "trace")
+	unit := directives(read(t, "mpush.service"))
+	t.Run("serve", func(t *testing.T) {
+		command := exec.Command(strace, "-f", "-qq", "-y", "-s", "256", "-o", trace,
+			harness.Program(t, "mpush"), "serve", "--config", filepath.Join(dir, "config.json"), "--data", data)
+		command.Dir = "/"
+		sends(t, "http://"+serve(t, command)["http"])
+	})
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := make(map[string]bool)
+	families := strings.Fields(unit["RestrictAddressFamilies"][0])
+	call := regexp.MustCompile(`^\d+ +(\w+)\((.*)`)
+	opened := regexp.MustCompile(`"((?:[^"\\]|\\.)*)", [A-Z_|]*(?:O_WRONLY|O_RDWR|O_CREAT)`)
+	for line := range strings.Lines(string(text)) {
+		m := call.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		name, args := m[1], m[2]
+		calls[name] = true
+		switch name {
+		case "openat", "open":
+			if o := opened.FindStringSubmatch(args); o != nil {
+				path := o[1]
+				if path != "/dev/null" && !strings.HasPrefix(path, data+"/") && !strings.HasPrefix(path, os.TempDir()+"/mpush-") && !strings.HasPrefix(path, "/proc/self/") {
+					t.Errorf("writes to %s", path)
+				}
+			}
+		case "socket":
+			family, _, _ := strings.Cut(args, ",")
+			if !slices.Contains(families, family) {
+				t.Errorf("a socket of %s", family)
+			}
+		case "mmap", "mprotect":
+			if strings.Contains(args, "PROT_WRITE|PROT_EXEC") {
+				t.Errorf("a page that is written and run: %s", line)
+			}
+		}
+	}
+	if len(calls) < 20 {
+		t.Fatalf("the trace has %d system calls", len(calls))
+	}
+	analyze := need(t, "systemd-analyze", "systemd")
+	set := func(name string) map[string]bool {
+		out, err := exec.CommandContext(t.Context(), analyze, "syscall-filter", "--no-pager").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return expand(string(out), name)
+	}
+	allowed, denied := set("@system-service"), set("@privileged")
+	if os.Getuid() == 0 {
+		delete(calls, "fchown") // SQLite gives its files to the database's owner, as root alone
+	}
+	for name := range calls {
+		if !allowed[name] || denied[name] {
+			t.Errorf("the system call %s is not allowed", name)
+		}
+	}
+}
+
+// expand finds a set of system calls in what systemd-analyze prints of all, those
+// of the sets within it included.
+func expand(text, name string) map[string]bool {
+	sets := make(map[string][]string)
+	current := ""
+	for line := range strings.Lines(text) {
+		word := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "@"):
+			current = word
+		case word == "" || word[0] == '#':
+		case current != "":
+			sets[current] = append(sets[current], word)
+		}
+	}
+	found := make(map[string]bool)
+	var visit func(string)
+	visit = func(name string) {
+		for _, word := range sets[name] {
+			if word[0] == '@' {
+				visit(word)
+			} else {
+				found[word] = true
+			}
+		}
+	}
+	visit(name)
+	return found
+}
