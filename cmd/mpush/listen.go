@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,16 +170,21 @@ func (silent) Error() string { return "" }
 // Unwrap returns the error.
 func (s silent) Unwrap() error { return s.error }
 
-// localURL is how to reach, on this machine, what listens at an address.
-func localURL(address string) (string, error) {
+// localURL is how to reach, on this machine, what listens at an address, which
+// has the scheme before it where it is not ws.
+func localURL(endpoint string) (string, error) {
+	scheme, address, found := strings.Cut(endpoint, "://")
+	if !found {
+		scheme, address = "ws", endpoint
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("the websocket channel listens at %q: name its url with --server", address)
+		return "", fmt.Errorf("the websocket channel listens at %q: name its url with --server", endpoint)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "ws://" + net.JoinHostPort(host, port), nil
+	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
 // incoming is a message as it comes.

@@ -112,7 +112,7 @@ func (s *settings) options() (core.Options, error) {
 	}
 	return core.Options{
 		Version: version,
-		Config: cfg, DataDir: dataDir,
+		Config:  cfg, DataDir: dataDir,
 		Bundled: bundled, Environ: os.Environ(), Log: log,
 	}, nil
 }

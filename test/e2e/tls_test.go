@@ -58,6 +58,7 @@ func TestCertificateFilesAreServedAndRenewed(t *testing.T) {
 		}
 	}
 	says(harness.AuthPacket(r.Token, "phone", ""), `"code":200`)
+	r.Command(t, nil, "listen", "--name", "tablet", "--data", "data").WaitStderr(t, "tablet is listening")
 
 	// get sends over a new connection and tells whose certificate was shown.
 	get := func(target string) (name string) {
