@@ -112,7 +112,7 @@ receiver; with --name, and without --group, it may join no group.`,
 	flags.StringArrayVar(&f.groups, "group", nil, "group that it may join, a pattern; may be repeated")
 	flags.StringArrayVar(&f.targets, "target", nil, "receiver that it may send to, a pattern; may be repeated")
 	flags.StringArrayVar(&f.targetGroups, "target-group", nil, "group that it may send to, a pattern; may be repeated")
-	flags.StringVar(&f.expires, "expires", "", `when it ends: "90d", "12h" or "2030-01-31T00:00:00Z" (default never)`)
+	flags.StringVar(&f.expires, "expires", "", `when it ends: "90d", "12h" or "2099-01-31T00:00:00Z" (default never)`)
 	flags.BoolVar(&f.write, "write", false, "write the entry into the configuration file")
 	flags.BoolVar(&o.json, "json", false, "print JSON, for scripts")
 	return cmd

@@ -73,7 +73,7 @@ func (e *TokenEntry) Check() error {
 	return r.err()
 }
 
-// ParseExpiry reads a moment, "2030-01-31T00:00:00Z", or how long it is until then,
+// ParseExpiry reads a moment, "2099-01-31T00:00:00Z", or how long it is until then,
 // "90d". now is the present.
 func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	if d, ok := parseDuration(text); ok {
@@ -81,7 +81,7 @@ func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf(`%q is no time: expected one like "90d" or "2030-01-31T00:00:00Z"`, text)
+		return time.Time{}, fmt.Errorf(`%q is no time: expected one like "90d" or "2099-01-31T00:00:00Z"`, text)
 	}
 	return t, nil
 }

@@ -106,7 +106,7 @@ func (r *report) readToken(entry *node, path string) Token {
 	r.take(entry, path, "expires", text, func(v any) {
 		var err error
 		if t.Expires, err = time.Parse(time.RFC3339, v.(string)); err != nil {
-			r.fault(entry.get("expires").at, joinKey(path, "expires"), `expected a time like "2030-01-31T00:00:00Z"`)
+			r.fault(entry.get("expires").at, joinKey(path, "expires"), `expected a time like "2099-01-31T00:00:00Z"`)
 		}
 	})
 	return t
