@@ -124,7 +124,7 @@ func (d *doc) head() string {
 			break
 		}
 		if strings.HasPrefix(p, "  ") {
-			p = "```\n" + p + "\n```"
+			p = "<!-- not run: the order of calls -->\n```\n" + p + "\n```"
 		}
 		out = append(out, p)
 	}
