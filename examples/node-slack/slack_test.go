@@ -22,7 +22,7 @@ import (
 	"mpush/test/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, "cmd/mpush")) }
+func TestMain(m *testing.M) { os.Exit(harness.MainPlain(m, "cmd/mpush")) }
 
 // needNode skips a test where the plugin can not run.
 func needNode(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 	"mpush/test/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, "cmd/mpush")) }
+func TestMain(m *testing.M) { os.Exit(harness.MainPlain(m, "cmd/mpush")) }
 
 const python = "/usr/bin/python3"
 

@@ -17,7 +17,7 @@ import (
 //go:embed prelude.sh
 var prelude string
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, "cmd/mpush", "examples/receiver")) }
+func TestMain(m *testing.M) { os.Exit(harness.MainPlain(m, "cmd/mpush", "examples/receiver")) }
 
 // runner follows one page.
 type runner struct {

@@ -20,12 +20,18 @@ const programsVariable = "E2E_PROGRAMS"
 
 // parallel is how many tests run at once unless the command line says: they
 // wait for other processes most of the time.
-const parallel = "8"
+const parallel = "4"
 
 // Main builds commands of this module, named by their directories within it,
 // runs the tests of a package and returns their exit code. It is what TestMain
 // passes to os.Exit. Goroutines that are left when all is over are a failure.
-func Main(m *testing.M, commands ...string) int {
+func Main(m *testing.M, commands ...string) int { return run(m, race, commands) }
+
+// MainPlain is Main with commands that are never built with the race detector: for
+// tests of what is written about them, which others run with it.
+func MainPlain(m *testing.M, commands ...string) int { return run(m, false, commands) }
+
+func run(m *testing.M, detect bool, commands []string) int {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
@@ -36,7 +42,7 @@ func Main(m *testing.M, commands ...string) int {
 		}
 	}
 	if os.Getenv(programsVariable) == "" {
-		dir, err := build(commands)
+		dir, err := build(detect, commands)
 		defer os.RemoveAll(dir)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -45,7 +51,7 @@ func Main(m *testing.M, commands ...string) int {
 		os.Setenv(programsVariable, dir)
 		defer os.Unsetenv(programsVariable)
 	}
-	if race && os.Getenv("GORACE") == "" {
+	if detect && os.Getenv("GORACE") == "" {
 		// Else each of a relay's processes sleeps for a second before it ends.
 		os.Setenv("GORACE", "atexit_sleep_ms=0")
 		defer os.Unsetenv("GORACE")
@@ -60,7 +66,7 @@ func Main(m *testing.M, commands ...string) int {
 
 // build makes the commands in a directory of their own, which is the caller's
 // to remove.
-func build(commands []string) (dir string, err error) {
+func build(detect bool, commands []string) (dir string, err error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
@@ -69,7 +75,7 @@ func build(commands []string) (dir string, err error) {
 		return "", err
 	}
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if race {
+	if detect {
 		args = append(args, "-race")
 	}
 	for _, command := range commands {

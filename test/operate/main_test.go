@@ -21,7 +21,7 @@ import (
 
 const docs = "../../docs/operate"
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, "cmd/mpush")) }
+func TestMain(m *testing.M) { os.Exit(harness.MainPlain(m, "cmd/mpush")) }
 
 func read(t *testing.T, name string) string {
 	t.Helper()

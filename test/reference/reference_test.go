@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the tables anew")
 
 const page = "../../docs/config.md"
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, "./cmd/mpush")) }
+func TestMain(m *testing.M) { os.Exit(harness.MainPlain(m, "cmd/mpush")) }
 
 // channels are the bundled ones.
 func channels() []string { return []string{"http", "websocket", "webhook", "webpush"} }
