@@ -145,14 +145,14 @@ func TestListenersWithoutAHostAreOnLoopbackWhileAnybodyMayEnter(t *testing.T) {
 		http, websocket string // addresses without port
 		warns           []string
 	}{
-		"a strong token": {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
-		"tokens alone":   {`{"tokens":[{"name":"ci","token":"` + strong + `","rights":["send"]}],"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
-		"a well-known one of several": {`{"token":"` + strong + `","tokens":[{"name":"ci","token":"change-me","rights":["send"]}],"http":{"port":0},"websocket":{"port":0}}`,
+		"a strong token": {`{"token":"` + strong + `","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"tokens alone":   {`{"tokens":[{"name":"ci","token":"` + strong + `","rights":["send"]}],"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"a well-known one of several": {`{"token":"` + strong + `","tokens":[{"name":"ci","token":"change-me","rights":["send"]}],"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`,
 			"127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
-		"an empty token":        {`{"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
-		"a well-known token":    {`{"token":"change-me","http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
-		"no token is asked for": {`{"token":"` + strong + `","http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},
-		"an explicit host":      {`{"token":"test","http":{"port":0,"host":"0.0.0.0"},"websocket":{"port":0,"host":"localhost"}}`, "[::]", "127.0.0.1", []string{"http.host", "0.0.0.0", "token"}},
+		"an empty token":        {`{"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
+		"a well-known token":    {`{"token":"change-me","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
+		"no token is asked for": {`{"token":"` + strong + `","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},
+		"an explicit host":      {`{"token":"test","ops":{"listen":""},"http":{"port":0,"host":"0.0.0.0"},"websocket":{"port":0,"host":"localhost"}}`, "[::]", "127.0.0.1", []string{"http.host", "0.0.0.0", "token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

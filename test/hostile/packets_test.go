@@ -215,7 +215,7 @@ func TestBadPacketsOverASocket(t *testing.T) {
 // Before AUTH, too, a fault is told, and nothing but AUTH is acted on.
 func TestBadPacketsOfAStranger(t *testing.T) {
 	t.Parallel()
-	w := startWitness(t, nil)
+	w := startWitness(t, harness.Object{"websocket": harness.Object{"authTimeout": 600_000}})
 	stranger := w.Dial(t)
 	for _, row := range refusals() {
 		stranger.Send(t, row.packet)

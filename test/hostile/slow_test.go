@@ -73,7 +73,8 @@ const pace = 30 * time.Millisecond
 
 func TestSlowSendersAreCutOffAndDelayNobody(t *testing.T) {
 	t.Parallel()
-	w := startWitness(t, harness.Object{"http": harness.Object{"headerTimeout": 700, "readTimeout": 1400}})
+	// A busy machine must read the headers of all the bodies in time.
+	w := startWitness(t, harness.Object{"http": harness.Object{"headerTimeout": 5_000, "readTimeout": 7_000}})
 	address, pid := w.Address(t, "http"), w.Channel(t, "http").PID
 	before := files(t, pid)
 	var headers, bodies []*trickle
@@ -97,12 +98,12 @@ func TestSlowSendersAreCutOffAndDelayNobody(t *testing.T) {
 		return nil
 	})
 	for _, s := range headers {
-		if got := s.end(t); got != "" || s.took < 600*time.Millisecond {
+		if got := s.end(t); got != "" || s.took < 4900*time.Millisecond {
 			t.Errorf("slow header: read %q, after %v", got, s.took)
 		}
 	}
 	for _, s := range bodies {
-		if got := s.end(t); !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.HasSuffix(got, `{"cmd":"INFO","data":"the body did not arrive in time"}`) || s.took < 1300*time.Millisecond {
+		if got := s.end(t); !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.HasSuffix(got, `{"cmd":"INFO","data":"the body did not arrive in time"}`) || s.took < 6900*time.Millisecond {
 			t.Errorf("slow body: read %q, after %v", got, s.took)
 		}
 	}
