@@ -15,6 +15,7 @@ await() {
 # relay [ARGUMENTS] starts a relay with ./config.json, or with the token "test".
 relay() {
 	if [ ! -e config.json ]; then cp "$MPUSH/config.json" .; fi
+	rm -f relay.log # an earlier one's, which would be read before it is written over
 	mpush --config config.json --data data "$@" >relay.log 2>&1 &
 	RELAY=$!
 	await relay.log 'Stop with Ctrl-C.'
@@ -28,6 +29,7 @@ stop() {
 
 # receiver NAME [GROUP] starts a receiver, whose output is in NAME.log.
 receiver() {
+	rm -f "$1.log"
 	command receiver --name "$1" --group "${2-}" --token "${TOKEN-test}" >"$1.log" 2>&1 &
 	RECEIVER=$!
 	await "$1.log" 'is listening'
