@@ -26,10 +26,11 @@ type Endpoint struct {
 	Handler http.Handler
 	Log     *slog.Logger
 
-	mu      sync.Mutex
-	address string // as it was asked for
-	server  *http.Server
-	serving sync.WaitGroup
+	mu       sync.Mutex
+	address  string // as it was asked for
+	server   *http.Server
+	listener net.Listener // the server's
+	serving  sync.WaitGroup
 }
 
 // Listen moves the endpoint to an address; "" is nowhere. On an error it stays
@@ -74,7 +75,7 @@ func (e *Endpoint) serve(address string, listener net.Listener) {
 		Handler: e.Handler, ErrorLog: slog.NewLogLogger(e.Log.Handler(), slog.LevelDebug), MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: headerPatience, ReadTimeout: readPatience, WriteTimeout: writePatience, IdleTimeout: idlePatience,
 	}
-	e.address, e.server = address, server
+	e.address, e.server, e.listener = address, server, listener
 	e.serving.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			e.Log.Error("health and metrics are not served any more", "err", err)
@@ -90,9 +91,10 @@ func (e *Endpoint) serve(address string, listener net.Listener) {
 // stop ends what is served. Call with mu held.
 func (e *Endpoint) stop() {
 	if e.server != nil {
-		_ = e.server.Close() // nobody is kept waiting for who only looks
+		_ = e.server.Close()   // nobody is kept waiting for who only looks
+		_ = e.listener.Close() // a server that has not begun yet does not know it
 	}
-	e.address, e.server = "", nil
+	e.address, e.server, e.listener = "", nil, nil
 }
 
 // Close ends the endpoint and waits for it.
