@@ -96,30 +96,10 @@ func blocks(page string) ([]block, error) {
 
 var mids = regexp.MustCompile(`\b1[0-9]{12}\b`)
 
-// missing is the first line of want that got does not have behind the others;
-// "" if it has them all.
-func missing(got, want string) string {
-	lines := strings.Split(got, "\n")
-	for expected := range strings.Lines(want) {
-		expected = strings.TrimSpace(expected)
-		if expected == "" {
-			continue
-		}
-		text := mids.ReplaceAllString(regexp.QuoteMeta(expected), "[0-9]{13}")
-		// The columns of a table are as wide as what stands in them.
-		text = regexp.MustCompile(` {2,}`).ReplaceAllString(text, " +")
-		pattern := regexp.MustCompile(`^\s*` + strings.ReplaceAll(text, "…", ".*") + `\s*$`)
-		at := -1
-		for i, line := range lines {
-			if pattern.MatchString(line) {
-				at = i
-				break
-			}
-		}
-		if at < 0 {
-			return expected
-		}
-		lines = lines[at+1:]
-	}
-	return ""
+// expression is that of a line that a page shows.
+func expression(line string) string {
+	text := mids.ReplaceAllString(regexp.QuoteMeta(line), "[0-9]{13}")
+	// The columns of a table are as wide as what stands in them.
+	text = regexp.MustCompile(` {2,}`).ReplaceAllString(text, " +")
+	return strings.ReplaceAll(text, "…", ".*")
 }

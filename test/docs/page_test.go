@@ -1,6 +1,10 @@
 package docs
 
-import "testing"
+import (
+	"testing"
+
+	"mpush/test/shell"
+)
 
 func TestBlocksOfAPage(t *testing.T) {
 	page := "# T\n```sh\na\n```\nIt prints:\n\n```\nb\n```\n<!-- test: c\nd -->\ntext\n1. x\n   <!-- terminal: up -->\n   ```sh\n   e\n   ```\n\nFile: `f.txt`\n\n```json\n{}\n```\n<!-- tutorial -->\n"
@@ -36,7 +40,7 @@ func TestMissingLines(t *testing.T) {
 		{"a   b", "a  b", ""},
 		{"a b c", "a … c", ""},
 	} {
-		if got := missing(row.got, row.want); got != row.missing {
+		if got := shell.Missing(row.got, row.want, expression); got != row.missing {
 			t.Errorf("%q in %q: %q", row.want, row.got, got)
 		}
 	}

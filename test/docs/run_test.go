@@ -165,7 +165,7 @@ func follow(t *testing.T, page string, all []block, tutorial bool) (unrun []bloc
 			if i == 0 {
 				r.fatalf(b, "there is nothing that could print it")
 			}
-			if line := missing(r.printed, b.text); line != "" {
+			if line := shell.Missing(r.printed, b.text, expression); line != "" {
 				r.fatalf(b, "%q was not printed, but\n%s", line, r.printed)
 			}
 			r.refused = ""

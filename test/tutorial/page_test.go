@@ -85,31 +85,5 @@ func steps(page string) ([]step, error) {
 	return found, nil
 }
 
-// missing is the first line of want that got does not have behind the others;
-// "" if it has them all.
-func missing(got, want string) string {
-	lines := strings.Split(got, "\n")
-	for expected := range strings.Lines(want) {
-		expected = strings.TrimSpace(expected)
-		if expected == "" {
-			continue
-		}
-		parts := strings.Split(expected, "…")
-		for i := range parts {
-			parts[i] = regexp.QuoteMeta(parts[i])
-		}
-		pattern := regexp.MustCompile(`^\s*` + strings.Join(parts, ".*") + `\s*$`)
-		at := -1
-		for i, line := range lines {
-			if pattern.MatchString(line) {
-				at = i
-				break
-			}
-		}
-		if at < 0 {
-			return expected
-		}
-		lines = lines[at+1:]
-	}
-	return ""
-}
+// expression is that of a line that the page shows.
+func expression(line string) string { return strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*") }

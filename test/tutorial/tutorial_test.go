@@ -38,7 +38,7 @@ func follow(t *testing.T, page string) {
 				t.Fatalf("%s:%d: %s: %v", page, step.line, step.name, err)
 			}
 		case prints:
-			if line := missing(printed, step.text); line != "" {
+			if line := shell.Missing(printed, step.text, expression); line != "" {
 				t.Fatalf("%s:%d: %q was not printed, but\n%s", page, step.line, line, printed)
 			}
 		}
@@ -82,7 +82,7 @@ func TestMissingLines(t *testing.T) {
 		{`{"mid":"123","x":1}`, `{"mid":"…","x":1}`, ""},
 		{`{"mid":"123","x":2}`, `{"mid":"…","x":1}`, `{"mid":"…","x":1}`},
 	} {
-		if got := missing(row.got, row.want); got != row.missing {
+		if got := shell.Missing(row.got, row.want, expression); got != row.missing {
 			t.Errorf("%q in %q: %q", row.want, row.got, got)
 		}
 	}
