@@ -324,8 +324,8 @@ type Host interface {
 	// Publish sends a message and waits for its receivers as asked.
 	Publish(ctx context.Context, publish Publish) (Published, error)
 
-	// Status returns what became of a message so far. The caller needs the
-	// token, or the session of the message's sender; to others it is
+	// Status returns what became of a message so far. The caller needs a token
+	// that may see all messages, or the session of its sender; to others it is
 	// CodeNotFound, as is one that is no longer known.
 	Status(ctx context.Context, credentials Credentials, mid int64) (Published, error)
 
@@ -373,14 +373,14 @@ type Host interface {
 	// empty value deletes it.
 	SetState(ctx context.Context, key string, value []byte) error
 
-	// CheckToken checks a token and nothing else.
+	// CheckToken checks that a token is one, whatever it may do.
 	CheckToken(ctx context.Context, credentials Credentials) error
 }
 
 // Credentials are a caller's, as it sent them. The core checks them, so that
 // no token needs to be in a plugin.
 type Credentials struct {
-	Token string // the relay's token
+	Token string // the relay's, or another of its operator's that may do less
 	Auth  string // the session from an earlier AUTH
 	// Trusted lets the caller in without a token. It needs the right
 	// AcceptWithoutToken. A given Auth is still checked.

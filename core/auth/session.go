@@ -57,8 +57,8 @@ type claims struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 }
 
-// ErrEpoch: the token was changed after the client had shown it.
-var ErrEpoch = errors.New("the token has changed")
+// ErrEpoch: the token was changed, revoked or expired after the client had shown it.
+var ErrEpoch = errors.New("the token is no longer valid")
 
 // IssueIn is Issue for a client that was admitted in an epoch, by the token of
 // that epoch. If it is over, the error is ErrEpoch.

@@ -19,7 +19,7 @@ func (e *Engine) attach(ev *Attach) {
 	c, refusal := e.plan(l.channel, record.Attached, RouteSpec{ev.Name, ev.Group, ev.Address, ev.Policy}, terms{ownOnly: ev.OwnOnly})
 	switch p := (&pendingAttach{c, ev.Link, ev.Request, ev.Epoch}); {
 	case e.ended(ev.Epoch):
-		e.refuse(ev.Link, ev.Request, Unavailable, tokenChanged)
+		e.refuse(ev.Link, ev.Request, Unavailable, tokenInvalid)
 	case refusal != nil:
 		e.answer(ev.Link, ev.Request, refusal)
 	case len(c.ops) == 0:
@@ -54,7 +54,7 @@ func (e *Engine) attached(p *pendingAttach) {
 		return
 	}
 	if e.ended(p.epoch) {
-		e.refuse(p.link, p.request, Unavailable, tokenChanged)
+		e.refuse(p.link, p.request, Unavailable, tokenInvalid)
 		return
 	}
 	r, wasUp, oldLink, oldGeneration := rt.receiver, rt.up, rt.link, rt.generation

@@ -60,14 +60,14 @@ func (e *Engine) endSessions() {
 	for _, r := range e.sorted() {
 		for _, rt := range r.routes {
 			if rt.up && rt.kind == record.Attached && e.ended(rt.epoch) {
-				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: tokenChanged})
+				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: tokenInvalid})
 				e.lowerRoute(rt)
 			}
 		}
 	}
 }
 
-const tokenChanged = "the token has changed"
+const tokenInvalid = "the token is no longer valid"
 
 // linkStopping lets a channel drain: whoever waits on it is answered with the
 // statuses of the moment, now and from now on.

@@ -31,7 +31,7 @@ func TestChangedTokenEvictsAndLetsInAnew(t *testing.T) {
 	out.say(attach(1, withToken(), "ann"))
 	first := out.hear().GetSession()
 	c.changeToken("another", true)
-	if evict := out.hear().GetEvict(); evict.GetReceiver() != "ann" || evict.Generation != first.Generation || evict.Reason != "the token has changed" {
+	if evict := out.hear().GetEvict(); evict.GetReceiver() != "ann" || evict.Generation != first.Generation || evict.Reason != "the token is no longer valid" {
 		t.Fatalf("evicted %v", evict)
 	}
 	out.say(attach(2, withToken(), "ann"))

@@ -101,6 +101,55 @@ func TestKilledUnderLoadItLosesNothing(t *testing.T) {
 	}
 }
 
+// A token for one name is good for no other here, too, though the channel is a
+// third party's and knows nothing of what tokens may do.
+func TestMailWithANarrowTokenReachesItsTargetsAlone(t *testing.T) {
+	const token = "value-of-a-token-for-phone-alone"
+	listen := fmt.Sprintf("127.0.0.1:%d", harness.ReservePort(t))
+	relay := harness.Start(t, harness.Object{
+		"tokens": []any{harness.Object{"name": "printer", "token": token, "rights": []string{"send"}, "targets": harness.Object{"names": []string{"phone"}}}},
+		"plugins": harness.Object{"smtp": harness.Object{
+			"path": harness.Program(t, "smtp"), "unpinned": true,
+			"config": harness.Object{"in": harness.Object{"listen": listen}},
+		}},
+	})
+	phone := relay.Receiver(t, "phone")
+	relay.Away(t, "tv", "family")
+	client, err := smtp.Dial(listen)
+	if err == nil {
+		defer client.Close()
+		err = client.Auth(smtp.PlainAuth("", "printer", token, "127.0.0.1"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		to, refusal string
+	}{
+		{"tv@mpush", `may not send to "tv"`},
+		{"family@group.mpush", `may not send to the group "family"`},
+		{"phone@mpush", ""},
+	} {
+		code, said := send(client, "Subject: to "+row.to+"\n\n", row.to)
+		if row.refusal == "" && code != 250 || row.refusal != "" && (code != 550 || !strings.Contains(said, row.refusal)) {
+			t.Errorf("mail to %s is answered with %d %s", row.to, code, said)
+		}
+	}
+	phone.Take(t, "to phone@mpush")
+	tv := relay.Member(t, "tv", "family")
+	reply := relay.Begin(t, harness.Request{Target: "/tv.send?text=first"})
+	tv.Take(t, "first") // no mail waited
+	reply().ExpectStatuses(t, map[string]string{"tv": "ok"})
+
+	if got := harness.Run(t, relay.Dir, nil, "token", "revoke", "printer", "--config", "config.json"); got.Code != 0 {
+		t.Fatal(got.Stderr)
+	}
+	relay.WaitLog(t, "configuration reloaded", "tokens")
+	if code, said := send(client, "Subject: late\n\n", "phone@mpush"); code != 535 {
+		t.Errorf("mail with a revoked token is answered with %d %s", code, said)
+	}
+}
+
 func TestTheSnippetIsAProperConfig(t *testing.T) {
 	dir := t.TempDir()
 	snippet, err := os.ReadFile("config.jsonc")

@@ -59,7 +59,7 @@ func refusalOf(published sdk.Published, err error) *smtp.SMTPError {
 // authRefusal tells a wrong token from a relay that can not look.
 func authRefusal(err error) *smtp.SMTPError {
 	if sdk.CodeOf(err) == sdk.CodeUnauthenticated {
-		return reply(535, 5, 7, 8, "the password must be the relay's token")
+		return reply(535, 5, 7, 8, "the password must be a token of the relay")
 	}
 	return reply(454, 4, 7, 0, "the token can not be checked now")
 }

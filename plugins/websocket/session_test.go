@@ -252,8 +252,8 @@ func TestRefusedUnregisterIsTold(t *testing.T) {
 func TestEvictedSocketIsClosed(t *testing.T) {
 	_, core := start(t, "", plugintest.Options{})
 	c := attached(t, core, "phone")
-	core.Evict("phone", "the token has changed")
-	if text := c.expectClose(websocket.CloseNormalClosure); text != "the token has changed" {
+	core.Evict("phone", "the token is no longer valid")
+	if text := c.expectClose(websocket.CloseNormalClosure); text != "the token is no longer valid" {
 		t.Errorf("closed with %q", text)
 	}
 	nothingDetached(t, core)

@@ -2385,7 +2385,8 @@ func (x *Done) GetError() *Error {
 // Credentials of a caller, as it sent them. The core checks them.
 type Credentials struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The relay's token.
+	// The relay's token, or another that its operator has made, which may do less:
+	// the core looks what, and for which names.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The session (JWT) from an earlier AUTH.
 	Auth string `protobuf:"bytes,2,opt,name=auth,proto3" json:"auth,omitempty"`
@@ -2562,8 +2563,9 @@ func (x *Publish) GetIdempotencyKey() string {
 	return ""
 }
 
-// GetStatus asks what became of a message so far. The caller must have the
-// token, or the session of the message's sender.
+// GetStatus asks what became of a message so far. The caller must have a token
+// that may see all messages (the relay's may), or the session of the message's
+// sender.
 type GetStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Credentials   *Credentials           `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"`
@@ -3847,8 +3849,8 @@ func (x *StatePut) GetValue() []byte {
 	return nil
 }
 
-// CheckToken asks whether the token is right, before answering something that
-// needs nothing else from the core.
+// CheckToken asks whether the token is one, whatever it may do, before answering
+// something that needs nothing else from the core.
 type CheckToken struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Credentials   *Credentials           `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"`
