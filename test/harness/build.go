@@ -14,8 +14,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// programsVariable names the directory of the built programs. An operator may
-// set it to have others tested, such as those of a release.
+// programsVariable names the directory of the built programs. Who sets it has
+// others tested, such as those of a release, or has them built once for all
+// packages, as .ci/run does.
 const programsVariable = "E2E_PROGRAMS"
 
 // parallel is how many tests run at once unless the command line says: they
@@ -27,9 +28,15 @@ const parallel = "4"
 // passes to os.Exit. Goroutines that are left when all is over are a failure.
 func Main(m *testing.M, commands ...string) int { return run(m, race, commands) }
 
-// MainPlain is Main with commands that are never built with the race detector: for
-// tests of what is written about them, which others run with it.
-func MainPlain(m *testing.M, commands ...string) int { return run(m, false, commands) }
+// MainPlain is Main with commands that are always built here, and never with the
+// race detector: for tests of what is written about them, which others run with it.
+func MainPlain(m *testing.M, commands ...string) int {
+	if err := os.Unsetenv(programsVariable); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return run(m, false, commands)
+}
 
 func run(m *testing.M, detect bool, commands []string) int {
 	flag.Parse()
