@@ -6,7 +6,6 @@
 //   - broker.go: the connection
 //   - publish.go: messages that go out to topics
 //   - inbox.go, take.go, payload.go: what comes from topics
-//   - trouble.go: how it goes, for the operator
 package main
 
 import (
@@ -30,7 +29,7 @@ type channel struct {
 	receivers map[string]receiver
 	broker    *broker
 	inbox     *inbox
-	trouble   trouble
+	failures  sdk.Failures
 
 	host    sdk.Host
 	working chan struct{} // closed when nothing is taken any more
@@ -146,7 +145,7 @@ func (c *channel) Health(context.Context) error {
 			return err
 		}
 	}
-	return c.trouble.health()
+	return c.failures.Err()
 }
 
 func main() {

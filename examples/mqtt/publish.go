@@ -33,9 +33,9 @@ func (c *channel) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	who := fmt.Sprintf("receiver %q", d.Receiver)
 	switch {
 	case errors.Is(err, sdk.HandedOff):
-		c.trouble.clear(who)
+		c.failures.Clear(who)
 	case ctx.Err() == nil: // else nobody wants to know any more
-		c.trouble.note(who, err)
+		c.failures.Note(who, err)
 	}
 	return err
 }

@@ -19,7 +19,7 @@ const (
 	firstHold, lastHold = 500 * time.Millisecond, 30 * time.Second
 )
 
-// fromBroker is what trouble with what comes is kept under.
+// fromBroker is what a failure of what comes is noted under.
 const fromBroker = "what comes from the broker"
 
 // takeAll publishes what comes, one after the other, so that the order stays.
@@ -48,7 +48,7 @@ func (c *channel) take(ctx context.Context, a arrival) {
 		if later, err = c.publish(ctx, message); later == nil {
 			break
 		}
-		c.trouble.note(fromBroker, later)
+		c.failures.Note(fromBroker, later)
 		pause := hold
 		if refused, ok := errors.AsType[*sdk.Error](later); ok {
 			pause = max(pause, refused.RetryAfter)
@@ -66,7 +66,7 @@ func (c *channel) take(ctx context.Context, a arrival) {
 	if err != nil {
 		slog.Warn("a message from the broker is dropped", "topic", topic, "err", err)
 	}
-	c.trouble.clear(fromBroker)
+	c.failures.Clear(fromBroker)
 	c.ack(a)
 }
 

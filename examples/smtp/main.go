@@ -6,7 +6,6 @@
 //   - parse.go, html.go: what of a mail is the message
 //   - send.go: a message on its way out, and what the answers mean
 //   - compose.go: the mail that is made of it
-//   - trouble.go: how it goes, for the operator
 package main
 
 import (
@@ -28,9 +27,9 @@ type channel struct {
 	certificate  *tls.Certificate // for clients; nil: none
 	roots        *x509.CertPool   // for servers; nil: the system's; tests have their own
 
-	server  server
-	sending chan struct{} // holds one for each connection to the mail server
-	trouble trouble
+	server   server
+	sending  chan struct{} // holds one for each connection to the mail server
+	failures sdk.Failures
 }
 
 var (
@@ -97,7 +96,7 @@ func (c *channel) Start(ctx context.Context, host sdk.Host) (endpoints []string,
 func (c *channel) Stop(ctx context.Context) error { return c.server.stop(ctx) }
 
 // Health tells which receivers get no mail, and why.
-func (c *channel) Health(context.Context) error { return c.trouble.health() }
+func (c *channel) Health(context.Context) error { return c.failures.Err() }
 
 func main() {
 	c := newChannel()

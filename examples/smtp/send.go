@@ -32,9 +32,9 @@ func (c *channel) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	}
 	switch {
 	case errors.Is(err, sdk.HandedOff):
-		c.trouble.clear(d.Receiver)
+		c.failures.Clear(d.Receiver)
 	case ctx.Err() == nil: // else nobody wants to know any more
-		c.trouble.note(d.Receiver, err)
+		c.failures.Note(d.Receiver, err)
 	}
 	return err
 }

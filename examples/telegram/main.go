@@ -5,7 +5,6 @@
 //   - config.go: the operator's section
 //   - send.go: one message to one chat, and what the answer means
 //   - text.go: what the chat reads
-//   - trouble.go: how it goes, for the operator
 package main
 
 import (
@@ -20,7 +19,7 @@ import (
 type telegram struct {
 	settings settings
 	client   *http.Client
-	trouble  trouble
+	failures sdk.Failures
 }
 
 var (
@@ -78,6 +77,6 @@ func (t *telegram) Stop(context.Context) error {
 }
 
 // Health tells which receivers get nothing, and why.
-func (t *telegram) Health(context.Context) error { return t.trouble.health() }
+func (t *telegram) Health(context.Context) error { return t.failures.Err() }
 
 func main() { sdk.Serve(newTelegram()) }

@@ -50,9 +50,9 @@ func (t *telegram) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	err := t.send(attempt, string(d.Address), textOf(d.Message))
 	switch {
 	case errors.Is(err, sdk.HandedOff):
-		t.trouble.clear(d.Receiver)
+		t.failures.Clear(d.Receiver)
 	case ctx.Err() == nil: // else nobody wants to know any more
-		t.trouble.note(d.Receiver, err)
+		t.failures.Note(d.Receiver, err)
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func TestAnswersBecomeOutcomes(t *testing.T) {
 				t.Errorf("outcome %v", got)
 			}
 			health := core.Health()
-			if health == nil || !strings.Contains(health.Error(), `"ann"`) || !strings.Contains(health.Error(), test.says) {
+			if health == nil || !strings.HasPrefix(health.Error(), "ann: ") || !strings.Contains(health.Error(), test.says) {
 				t.Errorf("health %v", health)
 			}
 			for _, text := range []string{got.GetError(), fmt.Sprint(health)} {
