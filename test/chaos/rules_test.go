@@ -208,6 +208,8 @@ func TestLedgerNoticesBrokenPromises(t *testing.T) {
 		"asked again, its answer late":      {newDesk().send("m", 1, "w").take("w", "m", 5).unsure("w", 5).connect("w").get("w", "m", 5), ""},
 		"asked again after its channel":     {newDesk().send("m", 1, "w").take("w", "m", 5).kill("webhook").connect("w").get("w", "m", 5), ""},
 		"asked again, answered to a dead":   {newDesk().send("m", 1, "w").get("w", "m", 5).kill("webhook").pass(time.Second).ack("w", 5).connect("w").get("w", "m", 5), ""},
+		"asked again, read after the death": {newDesk().send("m", 1, "w").kill("core").pass(50*ms).connect("w").take("w", "m", 5).connect("w").get("w", "m", 5), ""},
+		"asked again, long after the death": {newDesk().send("m", 1, "w").kill("core").pass(2*time.Second).connect("w").take("w", "m", 5).connect("w").get("w", "m", 5), "had been answered"},
 		"asked again after another":         {newDesk().send("m", 1, "w").take("w", "m", 5).kill("webpush").connect("w").get("w", "m", 5), "had been answered"},
 		"asked for two":                     {newDesk().send("m", 1, "w").send("n", 2, "w").get("w", "m", 5).connect("w").get("w", "n", 6), "before it confirmed 5"},
 		"pushed":                            {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p webpush-ok").settle(), ""},
