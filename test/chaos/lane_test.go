@@ -18,8 +18,9 @@ import (
 	"mpush/test/harness"
 )
 
-// retryTimeout is the websocket channel's, short so that resends are common.
-const retryTimeout = 400 * time.Millisecond
+// retryTimeout is the websocket channel's, short so that resends are common, and
+// so long that not every message is resent.
+var retryTimeout = map[bool]time.Duration{false: 400 * time.Millisecond, true: time.Second}[underRace]
 
 // lane is one relay, with its senders and receivers, over its rounds.
 type lane struct {
@@ -37,7 +38,7 @@ type lane struct {
 	pushes    *pushes
 	browsers  []*subscriber
 	load      []*sender
-	fences    *sender // of the messages behind which nothing is
+	fences    map[string]*sender // by receiver, of the messages behind which nothing is
 	bursts    *sender
 	open      sync.RWMutex
 
@@ -146,7 +147,10 @@ func (l *lane) people() {
 
 // senders makes those of the load and of what is sent besides.
 func (l *lane) senders() {
-	l.fences = &sender{name: "fence", method: "http", ledger: l.ledger, keyed: true, firm: true, via: l.probe}
+	l.fences = make(map[string]*sender)
+	for _, name := range l.names() {
+		l.fences[name] = &sender{name: "fence-" + name, method: "http", ledger: l.ledger, keyed: true, firm: true, via: l.probe}
+	}
 	l.bursts = &sender{name: "burst", method: "http", ledger: l.ledger, via: l.probe}
 	for i := range 8 {
 		s := &sender{name: fmt.Sprintf("sender%d", i), method: "http", ledger: l.ledger, rand: l.fork(), keyed: i%4 > 1}

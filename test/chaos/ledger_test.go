@@ -308,6 +308,30 @@ func (l *ledger) change() {
 	l.changed = make(chan struct{})
 }
 
+// arrived tells whether a message to one receiver was confirmed, and the core
+// knew.
+func (l *ledger) arrived(s *send) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.boxes[s.target], func(box *inbox) bool {
+		return s.mid != 0 && box.copies[s.mid] != nil && !box.copies[s.mid].ok.IsZero()
+	})
+}
+
+// confirmed is how many messages a receiver has begun to confirm.
+func (l *ledger) confirmed(receiver string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, box := range l.boxes[receiver] {
+		for _, c := range box.copies {
+			if !c.acked.IsZero() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // await waits until a condition holds, which is called with the ledger locked,
 // and tells whether it did before the limit.
 func (l *ledger) await(limit time.Duration, condition func() bool) bool {

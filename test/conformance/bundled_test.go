@@ -24,7 +24,6 @@ func bundled(t *testing.T, name, config string) plugintest.Target {
 	t.Helper()
 	return plugintest.Target{
 		Command: []string{harness.Program(t, "mpush"), "plugin", "run", name},
-		Env:     []string{"GORACE=atexit_sleep_ms=0"},
 		Config:  config,
 	}
 }

@@ -96,7 +96,6 @@ func (x example) target(t *testing.T, dir string) plugintest.Target {
 	target := plugintest.Target{
 		Command: x.Command, Dir: dir, DisableMTLS: x.MTLS != nil && !*x.MTLS, Receivers: x.Receivers, Messages: x.Messages,
 		Config: strings.ReplaceAll(string(x.Config), "${DIR}", harness.Dir(t)),
-		Env:    []string{"GORACE=atexit_sleep_ms=0"},
 	}
 	if len(x.Command) == 0 {
 		target.Command = []string{harness.Program(t, filepath.Base(dir))}
