@@ -274,10 +274,11 @@ func length(value any) int {
 	}
 }
 
-func escape(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
+// A name as a token of a JSON pointer (RFC 6901), and back.
+var (
+	escapes   = strings.NewReplacer("~", "~0", "/", "~1")
+	unescapes = strings.NewReplacer("~1", "/", "~0", "~")
+)
 
-func unescape(name string) string {
-	return strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
-}
+func escape(name string) string   { return escapes.Replace(name) }
+func unescape(name string) string { return unescapes.Replace(name) }

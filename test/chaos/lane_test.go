@@ -20,7 +20,7 @@ import (
 
 // retryTimeout is the websocket channel's, short so that resends are common, and
 // so long that not every message is resent.
-var retryTimeout = map[bool]time.Duration{false: 400 * time.Millisecond, true: time.Second}[underRace]
+var retryTimeout = map[bool]time.Duration{false: 400 * time.Millisecond, true: time.Second}[harness.Race]
 
 // lane is one relay, with its senders and receivers, over its rounds.
 type lane struct {

@@ -38,7 +38,7 @@ import (
 )
 
 var (
-	roundsFlag = flag.Int("chaos.rounds", 20, "rounds of faults, over all relays that are tested at once")
+	roundsFlag = flag.Int("chaos.rounds", map[bool]int{false: 5, true: 20}[harness.Race], "rounds of faults, over all relays that are tested at once; under -race 20")
 	seedFlag   = flag.Uint64("chaos.seed", 0, "what faults, senders and receivers do; 0 chooses one and says which")
 	queueFlag  = flag.Int("chaos.queue", 5_000, "messages that wait for a receiver that never acks; -short makes it 3000")
 	longFlag   = flag.Bool("chaos.long", false, "also stop processes for so long that they count as hung")

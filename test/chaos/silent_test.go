@@ -30,7 +30,7 @@ const (
 // of the sends included. The detector of data races is slow, and keeps several
 // times as much as a program does: what is queued in memory, too.
 func queueSize() (bytes, mostGrowth int) {
-	if underRace {
+	if harness.Race {
 		return 48 << 20, 128 << 20
 	}
 	return 96 << 20, 48 << 20

@@ -59,7 +59,7 @@ func (w *witness) usage(t *testing.T) usage {
 // mostGrowth is what the core's memory may grow by at worst. The detector of
 // data races keeps several times as much besides.
 func mostGrowth() int {
-	if underRace {
+	if harness.Race {
 		return 1 << 30
 	}
 	return 256 << 20

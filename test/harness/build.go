@@ -26,7 +26,7 @@ const parallel = "4"
 // Main builds commands of this module, named by their directories within it,
 // runs the tests of a package and returns their exit code. It is what TestMain
 // passes to os.Exit. Goroutines that are left when all is over are a failure.
-func Main(m *testing.M, commands ...string) int { return run(m, race, commands) }
+func Main(m *testing.M, commands ...string) int { return run(m, Race, commands) }
 
 // MainPlain is Main with commands that are always built here, and never with the
 // race detector: for tests of what is written about them, which others run with it.
