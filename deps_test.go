@@ -100,7 +100,7 @@ func owners() map[string][]string {
 		"github.com/go-viper/mapstructure/...":  {"mpush/sdk"},
 		"github.com/golang-jwt/jwt/...":         {"mpush/core/auth"},
 		"github.com/gorilla/websocket":          {"mpush/cmd/mpush", "mpush/plugins/websocket", "mpush/examples/...", "mpush/test/..."},
-		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk", "mpush/sdk/plugintest/conformance"},
+		"github.com/hashicorp/go-plugin/...":    {"mpush/core/supervisor", "mpush/sdk", "mpush/sdk/plugintest/conformance", "mpush/test/foreign"},
 		"github.com/invopop/jsonschema":         {"mpush/sdk", "mpush/sdk/dial", "mpush/plugins/...", "mpush/examples/..."},
 		"github.com/knadh/koanf/...":            {"mpush/core/config"},
 		"github.com/prometheus/...":             {"mpush/core/ops"},

@@ -1,7 +1,6 @@
 package nodeslack
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,11 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
-
-	"mpush/sdk/pluginpb"
 	"mpush/test/foreign"
 	"mpush/test/harness"
 )
@@ -81,47 +75,9 @@ func TestUnitTestsPass(t *testing.T) {
 	}
 }
 
-// shakeHands is go-plugin's own client, which mpush wraps.
-type shakeHands struct{ plugin.NetRPCUnsupportedPlugin }
-
-func (shakeHands) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error { return nil }
-
-func (shakeHands) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, nil
-}
-
 func TestGoPluginsOwnClientStartsPingsAndStopsIt(t *testing.T) {
 	needNode(t)
-	// go-plugin passes its own stdin on, whose end would be the core's.
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func(stdin *os.File) { os.Stdin = stdin }(os.Stdin)
-	os.Stdin = read
-	defer write.Close()
-	defer read.Close()
-	command := exec.Command("./index.js")
-	client := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  plugin.HandshakeConfig{ProtocolVersion: pluginpb.ProtocolVersion, MagicCookieKey: pluginpb.CookieKey, MagicCookieValue: pluginpb.CookieValue},
-		Plugins:          plugin.PluginSet{pluginpb.PluginName: shakeHands{}},
-		Cmd:              command,
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		StartTimeout:     foreign.Patience,
-		Logger:           hclog.NewNullLogger(),
-	})
-	defer client.Kill()
-	connection, err := client.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := connection.Ping(); err != nil {
-		t.Errorf("health: %v", err)
-	}
-	client.Kill() // by Shutdown; by SIGKILL if that has no effect
-	if got := command.ProcessState.ExitCode(); got != 0 {
-		t.Errorf("Shutdown: exit code %d", got)
-	}
+	foreign.IsGoPlugin(t, "./index.js")
 }
 
 func TestMessagesArePostedInOrder(t *testing.T) {

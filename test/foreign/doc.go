@@ -3,6 +3,7 @@
 // test plays.
 //
 //   - farside.go: [FarSide], the service
+//   - handshake.go: go-plugin's own client
 //   - trial.go: what every such channel must stand
 //
 // Its own tests see that the examples' copies of the protocol are current.
