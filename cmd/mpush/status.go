@@ -38,7 +38,10 @@ for them.
 		show := &screen{out: out}
 		for {
 			status, err := client.Status(ctx)
-			if err != nil {
+			switch {
+			case watch && ctx.Err() != nil: // Ctrl-C, while it was asked
+				return nil
+			case err != nil:
 				return err
 			}
 			if !watch {

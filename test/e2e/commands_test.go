@@ -178,6 +178,8 @@ func TestListenComesBackAndStatusNamesWhatWasKilled(t *testing.T) {
 	listen := beside(t, relay, "listen", "--name", "phone")
 	listen.WaitStderr(t, "phone is listening")
 	operates(t, relay, "send", "phone", "before", "--wait=10m")
+	watch := beside(t, relay, "status", "--watch")
+	watch.WaitStdout(t, "1 receiver, 1 route up")
 	pid := relay.Channel(t, "websocket").PID
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -195,6 +197,14 @@ func TestListenComesBackAndStatusNamesWhatWasKilled(t *testing.T) {
 		if !regexp.MustCompile(row).MatchString(status) {
 			t.Errorf("no %s in\n%s", row, status)
 		}
+	}
+	if table := operates(t, relay, "plugin", "list"); !hasLine(table, "websocket", "running", strconv.Itoa(next), "killed") {
+		t.Errorf("plugin list:\n%s", table)
+	}
+	watch.WaitStdout(t, "websocket  started again, its last life ended")
+	watch.Interrupt()
+	if got := watch.Wait(t); got.Code != 0 || got.Stderr != "" {
+		t.Errorf("status --watch: exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 	listen.Interrupt()
 	if got := listen.Wait(t); got.Code != 0 || strings.Count(got.Stdout, "before") != 1 || strings.Count(got.Stdout, "after") != 1 {

@@ -90,6 +90,7 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 		{"the name webhook is reserved", []string{"plugin", "new", "webhook", "--kind", "egress"}},
 		{"there is no checkout of mpush at or above", []string{"plugin", "new", "mine", "--kind", "egress"}},
 		{`required flag(s) "kind" not set`, []string{"plugin", "new", "mine"}},
+		{"./missing can not be run: ", []string{"plugin", "test", "./missing"}},
 		{"config file none.json does not exist", []string{"plugin", "pin", "mine", "--config", "none.json"}},
 	} {
 		if result := harness.Run(t, dir, nil, test.args...); result.Code == 0 || !strings.Contains(result.Stderr, test.want) {
