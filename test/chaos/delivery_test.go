@@ -226,7 +226,8 @@ func (l *ledger) doubts(inbox string, mid int64) {
 	l.inboxes[inbox].copies[mid].unsure = true
 }
 
-// confirms notes an ack before it leaves. It is unsure if it may be too late.
+// confirms notes an ack before it leaves. It is unsure if it may be too late, as
+// is an answer to a channel that does not wait for it any more.
 func (l *ledger) confirms(now time.Time, inbox string, mid int64, how string, unsure bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,7 +237,8 @@ func (l *ledger) confirms(now time.Time, inbox string, mid int64, how string, un
 	if c == nil {
 		panic(fmt.Sprintf("%s confirms %d, which it has not got", inbox, mid))
 	}
-	c.unsure = unsure
+	stop, stopping := l.stopping[box.channel]
+	c.unsure = unsure || box.asked && stopping && now.Sub(stop) > sureStop
 	c.acks = append(c.acks, now)
 	if c.acked.IsZero() {
 		c.acked = now

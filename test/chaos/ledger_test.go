@@ -25,10 +25,11 @@ type ledger struct {
 	inboxes   map[string]*inbox   // by name
 	boxes     map[string][]*inbox // by receiver
 	dead      map[letter]bool
-	highest   int64     // mid that anybody was told
-	faults    []fault   // the deadly ones
-	cut       time.Time // when senders' connections were cut last
-	unsettled []*send   // since the last balance
+	highest   int64                // mid that anybody was told
+	faults    []fault              // the deadly ones
+	stopping  map[string]time.Time // channels that were asked to end, and when
+	cut       time.Time            // when senders' connections were cut last
+	unsettled []*send              // since the last balance
 	found     []string
 	history   []note
 	figures   figures
@@ -90,7 +91,7 @@ func newLedger(retry time.Duration, groups map[string][]string, boxes []*inbox) 
 	l := &ledger{
 		retry: retry, groups: groups, sends: make(map[string]*send), mids: make(map[int64]*send),
 		inboxes: make(map[string]*inbox), boxes: make(map[string][]*inbox), dead: make(map[letter]bool),
-		changed: make(chan struct{}),
+		stopping: make(map[string]time.Time), changed: make(chan struct{}),
 	}
 	for _, box := range boxes {
 		l.inboxes[box.name] = box
@@ -241,6 +242,24 @@ func (l *ledger) lostSince(learned []time.Time, now time.Time, victims ...string
 				return (f.to.IsZero() || !at.After(f.to)) && f.from.Sub(at) < staleness
 			})
 	})
+}
+
+// sureStop is within how much of a channel's stop it has surely read an answer.
+// It waits for answers for two seconds; the rest is for a busy machine.
+const sureStop = 500 * time.Millisecond
+
+// stops notes that a channel is about to be asked to end, in good order; the
+// returned function notes that it has.
+func (l *ledger) stops(now time.Time, channel string) (stopped func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(now, "fault", "stop %s", channel)
+	l.stopping[channel] = now
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.stopping, channel)
+	}
 }
 
 // remark adds to the history.

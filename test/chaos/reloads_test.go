@@ -28,6 +28,8 @@ func (l *lane) reload(channel string) {
 		key, value = "ttl", 600_000-l.edits
 	}
 	l.config[channel].(harness.Object)[key] = value
+	stopped := l.ledger.stops(time.Now(), channel)
+	defer stopped()
 	l.configure(l.config)
 	if l.rand.IntN(4) == 0 {
 		time.Sleep(time.Duration(l.rand.Int64N(int64(200 * time.Millisecond))))
@@ -42,8 +44,10 @@ func (l *lane) remove(channel string) {
 	l.t.Helper()
 	section := l.config[channel].(harness.Object)
 	section["enabled"] = false
+	stopped := l.ledger.stops(time.Now(), channel)
 	l.configure(l.config)
 	l.awaitChannel(channel, "removed", func(c channelState) bool { return c.PID == 0 })
+	stopped()
 	l.progress(1 + l.rand.IntN(60))
 	section["enabled"] = true
 	l.configure(l.config)

@@ -16,6 +16,7 @@ type desk struct {
 	*ledger
 	now   time.Time
 	conns map[string]*connection
+	ended func() // of the last stop
 }
 
 func newDesk() *desk {
@@ -78,6 +79,17 @@ func (d *desk) ack(name string, mid int64) *desk {
 
 func (d *desk) kill(victim string) *desk {
 	d.kills(d.now, victim)(d.now)
+	return d
+}
+
+func (d *desk) stop(channel string) *desk {
+	d.ended = d.stops(d.now, channel)
+	return d
+}
+
+// stopped is the end of the last stop.
+func (d *desk) stopped() *desk {
+	d.ended()
 	return d
 }
 
@@ -211,6 +223,10 @@ func TestLedgerNoticesBrokenPromises(t *testing.T) {
 		"asked again, read after the death": {newDesk().send("m", 1, "w").kill("core").pass(50*ms).connect("w").take("w", "m", 5).connect("w").get("w", "m", 5), ""},
 		"asked again, long after the death": {newDesk().send("m", 1, "w").kill("core").pass(2*time.Second).connect("w").take("w", "m", 5).connect("w").get("w", "m", 5), "had been answered"},
 		"asked again after another":         {newDesk().send("m", 1, "w").take("w", "m", 5).kill("webpush").connect("w").get("w", "m", 5), "had been answered"},
+		"asked again, answered to a stop":   {newDesk().send("m", 1, "w").get("w", "m", 5).stop("webhook").pass(501*ms).ack("w", 5).connect("w").get("w", "m", 5), ""},
+		"asked again, early in a stop":      {newDesk().send("m", 1, "w").get("w", "m", 5).stop("webhook").pass(500*ms).ack("w", 5).connect("w").get("w", "m", 5), "had been answered"},
+		"asked again, another's stop":       {newDesk().send("m", 1, "w").get("w", "m", 5).stop("webpush").pass(501*ms).ack("w", 5).connect("w").get("w", "m", 5), "had been answered"},
+		"asked again after a stop":          {newDesk().send("m", 1, "w").get("w", "m", 5).stop("webhook").pass(501*ms).stopped().ack("w", 5).connect("w").get("w", "m", 5), "had been answered"},
 		"asked for two":                     {newDesk().send("m", 1, "w").send("n", 2, "w").get("w", "m", 5).connect("w").get("w", "n", 6), "before it confirmed 5"},
 		"pushed":                            {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p webpush-ok").settle(), ""},
 		"pushed again, though it was taken": {newDesk().send("m", 1, "p").take("p", "m", 5).told("m", 5, "p webpush-ok").connect("p").get("p", "m", 5), "no core died"},
