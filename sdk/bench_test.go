@@ -20,9 +20,9 @@ type cycle struct {
 
 type swallow struct{}
 
-func (swallow) Describe() Manifest           { return Manifest{} }
-func (swallow) Dispatch(*Delivery)           {}
-func (swallow) Evict(string, uint64, string) {}
+func (swallow) Describe() Manifest             { return Manifest{} }
+func (swallow) Dispatch(*Delivery)             {}
+func (swallow) Evict(string, uint64, Eviction) {}
 
 func newCycle() *cycle {
 	c := &cycle{outbox: newOutbox(), lease: leaseOf("phone", 1, 0, 0)}

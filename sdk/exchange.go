@@ -119,7 +119,7 @@ func (x *exchange) receive(e *pluginpb.CoreEnvelope) {
 	case *pluginpb.CoreEnvelope_Evict:
 		x.sequencer.evict(body.Evict.GetReceiver(), body.Evict.GetGeneration())
 		if d, ok := x.plugin.(Dispatcher); ok {
-			d.Evict(body.Evict.GetReceiver(), body.Evict.GetGeneration(), body.Evict.GetReason())
+			d.Evict(body.Evict.GetReceiver(), body.Evict.GetGeneration(), Eviction{body.Evict.GetCause(), body.Evict.GetReason()})
 		}
 	case *pluginpb.CoreEnvelope_Command:
 		x.command(body.Command)

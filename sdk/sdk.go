@@ -214,8 +214,31 @@ type Dispatcher interface {
 	// Evict tells that an attachment has ended, by takeover or otherwise. Close
 	// the connection behind it; no Detach is needed. It must not block. The
 	// plugin may have detached it already.
-	Evict(receiver string, generation uint64, reason string)
+	Evict(receiver string, generation uint64, why Eviction)
 }
+
+// Eviction says why an attachment has ended.
+type Eviction struct {
+	Cause  EvictCause // for programs
+	Reason string     // the same in words, for the log and the client
+}
+
+// EvictCause is why an attachment has ended, for programs. A core may have others
+// one day.
+type EvictCause = pluginpb.EvictCause
+
+const (
+	// TakenOver: another connection has attached under the name. A client that
+	// came again by itself would push that one out.
+	TakenOver = pluginpb.EvictCause_EVICT_CAUSE_TAKEN_OVER
+	// Configured: the name belongs to a configured receiver now.
+	Configured = pluginpb.EvictCause_EVICT_CAUSE_CONFIGURED
+	// Forgotten: the receiver was forgotten, with its queue.
+	Forgotten = pluginpb.EvictCause_EVICT_CAUSE_FORGOTTEN
+	// TokenEnded: the token that the client came with has ended or was changed. It
+	// may come again: with a token that is good it is let in.
+	TokenEnded = pluginpb.EvictCause_EVICT_CAUSE_TOKEN_ENDED
+)
 
 // Commander answers clients' commands that the manifest claims.
 type Commander interface {

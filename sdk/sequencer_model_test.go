@@ -46,8 +46,8 @@ type world struct {
 	done     map[int64]bool // acked while in flight on this attachment
 }
 
-func (*world) Describe() Manifest           { return Manifest{} }
-func (*world) Evict(string, uint64, string) {}
+func (*world) Describe() Manifest             { return Manifest{} }
+func (*world) Evict(string, uint64, Eviction) {}
 
 // Dispatch checks what the sequencer promises.
 func (w *world) Dispatch(d *Delivery) {

@@ -31,8 +31,8 @@ type recorder struct {
 	onDispatch func(*Delivery)
 }
 
-func (*recorder) Describe() Manifest           { return Manifest{Name: "recorder"} }
-func (*recorder) Evict(string, uint64, string) {}
+func (*recorder) Describe() Manifest             { return Manifest{Name: "recorder"} }
+func (*recorder) Evict(string, uint64, Eviction) {}
 
 func (r *recorder) Dispatch(d *Delivery) {
 	r.mu.Lock()

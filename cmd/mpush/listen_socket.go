@@ -155,8 +155,8 @@ func (s *socket) read(ctx context.Context, l *listening) error {
 		alive()
 		var p packet
 		err := s.ws.ReadJSON(&p)
-		if websocket.IsCloseError(err, websocket.CloseNormalClosure) {
-			return refusal{fmt.Errorf("another receiver has come with the name %q", l.name)}
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code == websocket.CloseNormalClosure {
+			return refusal{fmt.Errorf("the relay has closed %q's connection: %s", l.name, clean(closed.Text))}
 		}
 		if err != nil {
 			return fmt.Errorf("the connection was lost: %w", err)

@@ -62,7 +62,7 @@ func (e *Engine) attached(p *pendingAttach) {
 	rt.epoch = p.epoch
 	e.answer(p.link, p.request, Attached{Name: r.name, Group: r.group, Generation: rt.generation, Epoch: p.epoch})
 	if wasUp {
-		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Reason: "another connection took over"})
+		e.emit(&Evict{Link: oldLink, Receiver: r.name, Generation: oldGeneration, Cause: TakenOver})
 	}
 }
 

@@ -70,7 +70,32 @@ type Evict struct {
 	Link       LinkID
 	Receiver   string
 	Generation uint64
-	Reason     string
+	Cause      EvictCause
+}
+
+// EvictCause is why an attachment has ended.
+type EvictCause uint8
+
+const (
+	TakenOver  EvictCause = iota + 1 // another has come under the name
+	Configured                       // a configured receiver has the name now
+	Forgotten                        // the receiver is none any more
+	TokenEnded                       // so has the token that it came with
+)
+
+func (c EvictCause) String() string {
+	switch c {
+	case TakenOver:
+		return "another connection took over"
+	case Configured:
+		return "the name belongs to a configured receiver now"
+	case Forgotten:
+		return "unregistered"
+	case TokenEnded:
+		return tokenInvalid
+	default:
+		return "no reason given"
+	}
 }
 
 // Answer answers a request.

@@ -50,7 +50,7 @@ func (e *Engine) forget(r *receiver) {
 	// recalled, a channel would go on to the next of them.
 	for _, rt := range r.routes {
 		if rt.up {
-			e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: "unregistered"})
+			e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Cause: Forgotten})
 			e.lowerRoute(rt)
 		}
 	}

@@ -60,7 +60,7 @@ func (e *Engine) endSessions() {
 	for _, r := range e.sorted() {
 		for _, rt := range r.routes {
 			if rt.up && rt.kind == record.Attached && e.ended(rt.epoch) {
-				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Reason: tokenInvalid})
+				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Cause: TokenEnded})
 				e.lowerRoute(rt)
 			}
 		}

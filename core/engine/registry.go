@@ -187,7 +187,7 @@ func (e *Engine) apply(c *change) *route {
 	if c.displaced != "" {
 		loser := r.route(c.displaced)
 		if loser.up {
-			e.emit(&Evict{Link: loser.link, Receiver: r.name, Generation: loser.generation, Reason: "the name belongs to a configured receiver now"})
+			e.emit(&Evict{Link: loser.link, Receiver: r.name, Generation: loser.generation, Cause: Configured})
 		}
 		e.removeRoute(loser)
 	}

@@ -129,6 +129,21 @@ func code(c engine.Code) pluginpb.ErrorCode {
 	}
 }
 
+func evictCause(c engine.EvictCause) pluginpb.EvictCause {
+	switch c {
+	case engine.TakenOver:
+		return pluginpb.EvictCause_EVICT_CAUSE_TAKEN_OVER
+	case engine.Configured:
+		return pluginpb.EvictCause_EVICT_CAUSE_CONFIGURED
+	case engine.Forgotten:
+		return pluginpb.EvictCause_EVICT_CAUSE_FORGOTTEN
+	case engine.TokenEnded:
+		return pluginpb.EvictCause_EVICT_CAUSE_TOKEN_ENDED
+	default:
+		return pluginpb.EvictCause_EVICT_CAUSE_UNSPECIFIED
+	}
+}
+
 // countRefused has a message counted that was refused here.
 func (l *Link) countRefused(problem *pluginpb.Error) {
 	if l.Refused == nil {

@@ -241,7 +241,7 @@ func (l *Link) Send(effects []engine.Effect) {
 		case *engine.Evict:
 			o.withdraw(ef.Receiver, func(d *engine.Deliver) bool { return d.Generation == ef.Generation })
 			o.add(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Evict{
-				Evict: &pluginpb.Evict{Receiver: ef.Receiver, Generation: ef.Generation, Reason: ef.Reason},
+				Evict: &pluginpb.Evict{Receiver: ef.Receiver, Generation: ef.Generation, Reason: ef.Cause.String(), Cause: evictCause(ef.Cause)},
 			}})
 		}
 	}

@@ -107,7 +107,7 @@ func TestClientsDoNotWaitForOneThatHangs(t *testing.T) {
 			t.Errorf("outcome %v", got)
 		}
 	}
-	b.Evict("slow", "the test ends")
+	b.Evict("slow", sdk.Eviction{Reason: "the test ends"})
 }
 
 func TestAnAttemptMayTakeTheRetryInterval(t *testing.T) {

@@ -99,13 +99,13 @@ func (h *hub) dispatch(d *sdk.Delivery) {
 
 // evict ends an attachment. Its socket is closed, unless it has gone on to
 // another attachment meanwhile.
-func (h *hub) evict(a attachment, reason string) {
+func (h *hub) evict(a attachment, why sdk.Eviction) {
 	h.mu.Lock()
 	c := h.attached[a]
 	delete(h.attached, a)
 	h.mu.Unlock()
 	if c != nil {
-		c.evicted(a, reason)
+		c.evicted(a, why)
 	}
 }
 

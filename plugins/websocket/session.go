@@ -127,7 +127,7 @@ func (c *conn) unregister() {
 }
 
 // evicted ends the attachment from the core's side.
-func (c *conn) evicted(a attachment, reason string) {
+func (c *conn) evicted(a attachment, why sdk.Eviction) {
 	c.mu.Lock()
 	isCurrent := c.current == a
 	if isCurrent {
@@ -136,6 +136,10 @@ func (c *conn) evicted(a attachment, reason string) {
 	leaving := c.leaving
 	c.mu.Unlock()
 	if isCurrent && !leaving {
-		c.close(codeNormal, reason)
+		code := codeNormal
+		if why.Cause == sdk.TokenEnded { // clients that hear 1000 stay away
+			code = codePolicy
+		}
+		c.close(code, why.Reason)
 	}
 }

@@ -248,15 +248,23 @@ func TestRefusedUnregisterIsTold(t *testing.T) {
 	c.silent()
 }
 
-// The core ends attachments for other reasons, too, such as a changed token.
-func TestEvictedSocketIsClosed(t *testing.T) {
-	_, core := start(t, "", plugintest.Options{})
-	c := attached(t, core, "phone")
-	core.Evict("phone", "the token is no longer valid")
-	if text := c.expectClose(websocket.CloseNormalClosure); text != "the token is no longer valid" {
-		t.Errorf("closed with %q", text)
+// Clients come again unless they hear 1000.
+func TestEvictedSocketIsClosedWithACodeThatSaysWhetherToComeAgain(t *testing.T) {
+	for cause, code := range map[sdk.EvictCause]int{
+		sdk.TakenOver: websocket.CloseNormalClosure, sdk.Configured: websocket.CloseNormalClosure,
+		sdk.Forgotten: websocket.CloseNormalClosure, sdk.TokenEnded: websocket.ClosePolicyViolation,
+		pluginpb.EvictCause_EVICT_CAUSE_UNSPECIFIED: websocket.CloseNormalClosure,
+	} {
+		t.Run(cause.String(), func(t *testing.T) {
+			_, core := start(t, "", plugintest.Options{})
+			c := attached(t, core, "phone")
+			core.Evict("phone", sdk.Eviction{Cause: cause, Reason: "the reason"})
+			if text := c.expectClose(code); text != "the reason" {
+				t.Errorf("closed with %q", text)
+			}
+			nothingDetached(t, core)
+		})
 	}
-	nothingDetached(t, core)
 }
 
 func TestSilentClientIsPingedAndADeadOneClosed(t *testing.T) {

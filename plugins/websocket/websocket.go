@@ -127,6 +127,6 @@ func (p *plugin) Stop(ctx context.Context) error {
 func (p *plugin) Dispatch(delivery *sdk.Delivery) { p.hub.dispatch(delivery) }
 
 // Evict closes the socket behind an attachment that has ended.
-func (p *plugin) Evict(receiver string, generation uint64, reason string) {
-	p.hub.evict(attachment{receiver, generation}, reason)
+func (p *plugin) Evict(receiver string, generation uint64, why sdk.Eviction) {
+	p.hub.evict(attachment{receiver, generation}, why)
 }

@@ -269,6 +269,68 @@ func (SendType) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{3}
 }
 
+// EvictCause says why a route's generation has ended.
+type EvictCause int32
+
+const (
+	EvictCause_EVICT_CAUSE_UNSPECIFIED EvictCause = 0
+	// Another connection has attached under the name. A client that came again by
+	// itself would push that one out.
+	EvictCause_EVICT_CAUSE_TAKEN_OVER EvictCause = 1
+	// The name belongs to a configured receiver now.
+	EvictCause_EVICT_CAUSE_CONFIGURED EvictCause = 2
+	// The receiver was forgotten, with its queue.
+	EvictCause_EVICT_CAUSE_FORGOTTEN EvictCause = 3
+	// The token that the client came with has ended or was changed. It may come
+	// again: with a token that is good it is let in.
+	EvictCause_EVICT_CAUSE_TOKEN_ENDED EvictCause = 4
+)
+
+// Enum value maps for EvictCause.
+var (
+	EvictCause_name = map[int32]string{
+		0: "EVICT_CAUSE_UNSPECIFIED",
+		1: "EVICT_CAUSE_TAKEN_OVER",
+		2: "EVICT_CAUSE_CONFIGURED",
+		3: "EVICT_CAUSE_FORGOTTEN",
+		4: "EVICT_CAUSE_TOKEN_ENDED",
+	}
+	EvictCause_value = map[string]int32{
+		"EVICT_CAUSE_UNSPECIFIED": 0,
+		"EVICT_CAUSE_TAKEN_OVER":  1,
+		"EVICT_CAUSE_CONFIGURED":  2,
+		"EVICT_CAUSE_FORGOTTEN":   3,
+		"EVICT_CAUSE_TOKEN_ENDED": 4,
+	}
+)
+
+func (x EvictCause) Enum() *EvictCause {
+	p := new(EvictCause)
+	*p = x
+	return p
+}
+
+func (x EvictCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EvictCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_plugin_proto_enumTypes[4].Descriptor()
+}
+
+func (EvictCause) Type() protoreflect.EnumType {
+	return &file_plugin_proto_enumTypes[4]
+}
+
+func (x EvictCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EvictCause.Descriptor instead.
+func (EvictCause) EnumDescriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{4}
+}
+
 // ErrorCode classifies a refusal, for those that act on it.
 type ErrorCode int32
 
@@ -324,11 +386,11 @@ func (x ErrorCode) String() string {
 }
 
 func (ErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[4].Descriptor()
+	return file_plugin_proto_enumTypes[5].Descriptor()
 }
 
 func (ErrorCode) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[4]
+	return &file_plugin_proto_enumTypes[5]
 }
 
 func (x ErrorCode) Number() protoreflect.EnumNumber {
@@ -337,7 +399,7 @@ func (x ErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorCode.Descriptor instead.
 func (ErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{4}
+	return file_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 // OutcomeKind is what an Outcome tells.
@@ -389,11 +451,11 @@ func (x OutcomeKind) String() string {
 }
 
 func (OutcomeKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[5].Descriptor()
+	return file_plugin_proto_enumTypes[6].Descriptor()
 }
 
 func (OutcomeKind) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[5]
+	return &file_plugin_proto_enumTypes[6]
 }
 
 func (x OutcomeKind) Number() protoreflect.EnumNumber {
@@ -402,7 +464,7 @@ func (x OutcomeKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeKind.Descriptor instead.
 func (OutcomeKind) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{5}
+	return file_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 // DescribeRequest is what the core says of itself.
@@ -2065,7 +2127,9 @@ type Evict struct {
 	Receiver   string                 `protobuf:"bytes,1,opt,name=receiver,proto3" json:"receiver,omitempty"`
 	Generation uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Why, for the log and the client.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why, for programs.
+	Cause         EvictCause `protobuf:"varint,4,opt,name=cause,proto3,enum=mpush.plugin.v1.EvictCause" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2119,6 +2183,13 @@ func (x *Evict) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Evict) GetCause() EvictCause {
+	if x != nil {
+		return x.Cause
+	}
+	return EvictCause_EVICT_CAUSE_UNSPECIFIED
 }
 
 // ClaimedCommand is a client's command that this plugin claims, from a caller
@@ -4015,13 +4086,14 @@ const file_plugin_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x10\n" +
-	"\x03mid\x18\x03 \x01(\x03R\x03mid\"[\n" +
+	"\x03mid\x18\x03 \x01(\x03R\x03mid\"\x8e\x01\n" +
 	"\x05Evict\x12\x1a\n" +
 	"\breceiver\x18\x01 \x01(\tR\breceiver\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x80\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x121\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x1b.mpush.plugin.v1.EvictCauseR\x05cause\"\x80\x01\n" +
 	"\x0eClaimedCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\tR\acommand\x12\x12\n" +
@@ -4178,7 +4250,14 @@ const file_plugin_proto_rawDesc = "" +
 	"\bSendType\x12\x19\n" +
 	"\x15SEND_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SEND_TYPE_PERSONAL\x10\x01\x12\x13\n" +
-	"\x0fSEND_TYPE_GROUP\x10\x02*\x9b\x02\n" +
+	"\x0fSEND_TYPE_GROUP\x10\x02*\x99\x01\n" +
+	"\n" +
+	"EvictCause\x12\x1b\n" +
+	"\x17EVICT_CAUSE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16EVICT_CAUSE_TAKEN_OVER\x10\x01\x12\x1a\n" +
+	"\x16EVICT_CAUSE_CONFIGURED\x10\x02\x12\x19\n" +
+	"\x15EVICT_CAUSE_FORGOTTEN\x10\x03\x12\x1b\n" +
+	"\x17EVICT_CAUSE_TOKEN_ENDED\x10\x04*\x9b\x02\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_CODE_INVALID\x10\x01\x12\x1e\n" +
@@ -4217,147 +4296,149 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
 var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_plugin_proto_goTypes = []any{
 	(Role)(0),                 // 0: mpush.plugin.v1.Role
 	(Right)(0),                // 1: mpush.plugin.v1.Right
 	(Severity)(0),             // 2: mpush.plugin.v1.Severity
 	(SendType)(0),             // 3: mpush.plugin.v1.SendType
-	(ErrorCode)(0),            // 4: mpush.plugin.v1.ErrorCode
-	(OutcomeKind)(0),          // 5: mpush.plugin.v1.OutcomeKind
-	(*DescribeRequest)(nil),   // 6: mpush.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),  // 7: mpush.plugin.v1.DescribeResponse
-	(*Explained)(nil),         // 8: mpush.plugin.v1.Explained
-	(*ConfigureRequest)(nil),  // 9: mpush.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 10: mpush.plugin.v1.ConfigureResponse
-	(*Diagnostic)(nil),        // 11: mpush.plugin.v1.Diagnostic
-	(*StartRequest)(nil),      // 12: mpush.plugin.v1.StartRequest
-	(*StartResponse)(nil),     // 13: mpush.plugin.v1.StartResponse
-	(*HealthRequest)(nil),     // 14: mpush.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),    // 15: mpush.plugin.v1.HealthResponse
-	(*StopRequest)(nil),       // 16: mpush.plugin.v1.StopRequest
-	(*StopResponse)(nil),      // 17: mpush.plugin.v1.StopResponse
-	(*CoreFrame)(nil),         // 18: mpush.plugin.v1.CoreFrame
-	(*CoreEnvelope)(nil),      // 19: mpush.plugin.v1.CoreEnvelope
-	(*PluginFrame)(nil),       // 20: mpush.plugin.v1.PluginFrame
-	(*PluginEnvelope)(nil),    // 21: mpush.plugin.v1.PluginEnvelope
-	(*Message)(nil),           // 22: mpush.plugin.v1.Message
-	(*Deliver)(nil),           // 23: mpush.plugin.v1.Deliver
-	(*DeliverRoute)(nil),      // 24: mpush.plugin.v1.DeliverRoute
-	(*Recall)(nil),            // 25: mpush.plugin.v1.Recall
-	(*Evict)(nil),             // 26: mpush.plugin.v1.Evict
-	(*ClaimedCommand)(nil),    // 27: mpush.plugin.v1.ClaimedCommand
-	(*CommandReply)(nil),      // 28: mpush.plugin.v1.CommandReply
-	(*Error)(nil),             // 29: mpush.plugin.v1.Error
-	(*Done)(nil),              // 30: mpush.plugin.v1.Done
-	(*Credentials)(nil),       // 31: mpush.plugin.v1.Credentials
-	(*Publish)(nil),           // 32: mpush.plugin.v1.Publish
-	(*GetStatus)(nil),         // 33: mpush.plugin.v1.GetStatus
-	(*PublishResult)(nil),     // 34: mpush.plugin.v1.PublishResult
-	(*ReceiverStatus)(nil),    // 35: mpush.plugin.v1.ReceiverStatus
-	(*Authenticate)(nil),      // 36: mpush.plugin.v1.Authenticate
-	(*Attach)(nil),            // 37: mpush.plugin.v1.Attach
-	(*SessionResult)(nil),     // 38: mpush.plugin.v1.SessionResult
-	(*Detach)(nil),            // 39: mpush.plugin.v1.Detach
-	(*Policy)(nil),            // 40: mpush.plugin.v1.Policy
-	(*Declare)(nil),           // 41: mpush.plugin.v1.Declare
-	(*DeclaredRoute)(nil),     // 42: mpush.plugin.v1.DeclaredRoute
-	(*Register)(nil),          // 43: mpush.plugin.v1.Register
-	(*Unregister)(nil),        // 44: mpush.plugin.v1.Unregister
-	(*Outcome)(nil),           // 45: mpush.plugin.v1.Outcome
-	(*Confirm)(nil),           // 46: mpush.plugin.v1.Confirm
-	(*ClientCommand)(nil),     // 47: mpush.plugin.v1.ClientCommand
-	(*CommandResult)(nil),     // 48: mpush.plugin.v1.CommandResult
-	(*Announce)(nil),          // 49: mpush.plugin.v1.Announce
-	(*StateGet)(nil),          // 50: mpush.plugin.v1.StateGet
-	(*StateResult)(nil),       // 51: mpush.plugin.v1.StateResult
-	(*StatePut)(nil),          // 52: mpush.plugin.v1.StatePut
-	(*CheckToken)(nil),        // 53: mpush.plugin.v1.CheckToken
-	nil,                       // 54: mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	nil,                       // 55: mpush.plugin.v1.Announce.FieldsEntry
-	nil,                       // 56: mpush.plugin.v1.StateResult.EntriesEntry
+	(EvictCause)(0),           // 4: mpush.plugin.v1.EvictCause
+	(ErrorCode)(0),            // 5: mpush.plugin.v1.ErrorCode
+	(OutcomeKind)(0),          // 6: mpush.plugin.v1.OutcomeKind
+	(*DescribeRequest)(nil),   // 7: mpush.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),  // 8: mpush.plugin.v1.DescribeResponse
+	(*Explained)(nil),         // 9: mpush.plugin.v1.Explained
+	(*ConfigureRequest)(nil),  // 10: mpush.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil), // 11: mpush.plugin.v1.ConfigureResponse
+	(*Diagnostic)(nil),        // 12: mpush.plugin.v1.Diagnostic
+	(*StartRequest)(nil),      // 13: mpush.plugin.v1.StartRequest
+	(*StartResponse)(nil),     // 14: mpush.plugin.v1.StartResponse
+	(*HealthRequest)(nil),     // 15: mpush.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),    // 16: mpush.plugin.v1.HealthResponse
+	(*StopRequest)(nil),       // 17: mpush.plugin.v1.StopRequest
+	(*StopResponse)(nil),      // 18: mpush.plugin.v1.StopResponse
+	(*CoreFrame)(nil),         // 19: mpush.plugin.v1.CoreFrame
+	(*CoreEnvelope)(nil),      // 20: mpush.plugin.v1.CoreEnvelope
+	(*PluginFrame)(nil),       // 21: mpush.plugin.v1.PluginFrame
+	(*PluginEnvelope)(nil),    // 22: mpush.plugin.v1.PluginEnvelope
+	(*Message)(nil),           // 23: mpush.plugin.v1.Message
+	(*Deliver)(nil),           // 24: mpush.plugin.v1.Deliver
+	(*DeliverRoute)(nil),      // 25: mpush.plugin.v1.DeliverRoute
+	(*Recall)(nil),            // 26: mpush.plugin.v1.Recall
+	(*Evict)(nil),             // 27: mpush.plugin.v1.Evict
+	(*ClaimedCommand)(nil),    // 28: mpush.plugin.v1.ClaimedCommand
+	(*CommandReply)(nil),      // 29: mpush.plugin.v1.CommandReply
+	(*Error)(nil),             // 30: mpush.plugin.v1.Error
+	(*Done)(nil),              // 31: mpush.plugin.v1.Done
+	(*Credentials)(nil),       // 32: mpush.plugin.v1.Credentials
+	(*Publish)(nil),           // 33: mpush.plugin.v1.Publish
+	(*GetStatus)(nil),         // 34: mpush.plugin.v1.GetStatus
+	(*PublishResult)(nil),     // 35: mpush.plugin.v1.PublishResult
+	(*ReceiverStatus)(nil),    // 36: mpush.plugin.v1.ReceiverStatus
+	(*Authenticate)(nil),      // 37: mpush.plugin.v1.Authenticate
+	(*Attach)(nil),            // 38: mpush.plugin.v1.Attach
+	(*SessionResult)(nil),     // 39: mpush.plugin.v1.SessionResult
+	(*Detach)(nil),            // 40: mpush.plugin.v1.Detach
+	(*Policy)(nil),            // 41: mpush.plugin.v1.Policy
+	(*Declare)(nil),           // 42: mpush.plugin.v1.Declare
+	(*DeclaredRoute)(nil),     // 43: mpush.plugin.v1.DeclaredRoute
+	(*Register)(nil),          // 44: mpush.plugin.v1.Register
+	(*Unregister)(nil),        // 45: mpush.plugin.v1.Unregister
+	(*Outcome)(nil),           // 46: mpush.plugin.v1.Outcome
+	(*Confirm)(nil),           // 47: mpush.plugin.v1.Confirm
+	(*ClientCommand)(nil),     // 48: mpush.plugin.v1.ClientCommand
+	(*CommandResult)(nil),     // 49: mpush.plugin.v1.CommandResult
+	(*Announce)(nil),          // 50: mpush.plugin.v1.Announce
+	(*StateGet)(nil),          // 51: mpush.plugin.v1.StateGet
+	(*StateResult)(nil),       // 52: mpush.plugin.v1.StateResult
+	(*StatePut)(nil),          // 53: mpush.plugin.v1.StatePut
+	(*CheckToken)(nil),        // 54: mpush.plugin.v1.CheckToken
+	nil,                       // 55: mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	nil,                       // 56: mpush.plugin.v1.Announce.FieldsEntry
+	nil,                       // 57: mpush.plugin.v1.StateResult.EntriesEntry
 }
 var file_plugin_proto_depIdxs = []int32{
 	1,  // 0: mpush.plugin.v1.DescribeResponse.rights:type_name -> mpush.plugin.v1.Right
 	0,  // 1: mpush.plugin.v1.DescribeResponse.roles:type_name -> mpush.plugin.v1.Role
-	8,  // 2: mpush.plugin.v1.DescribeResponse.statuses:type_name -> mpush.plugin.v1.Explained
-	8,  // 3: mpush.plugin.v1.DescribeResponse.command_help:type_name -> mpush.plugin.v1.Explained
+	9,  // 2: mpush.plugin.v1.DescribeResponse.statuses:type_name -> mpush.plugin.v1.Explained
+	9,  // 3: mpush.plugin.v1.DescribeResponse.command_help:type_name -> mpush.plugin.v1.Explained
 	1,  // 4: mpush.plugin.v1.ConfigureRequest.rights:type_name -> mpush.plugin.v1.Right
-	11, // 5: mpush.plugin.v1.ConfigureResponse.diagnostics:type_name -> mpush.plugin.v1.Diagnostic
+	12, // 5: mpush.plugin.v1.ConfigureResponse.diagnostics:type_name -> mpush.plugin.v1.Diagnostic
 	2,  // 6: mpush.plugin.v1.Diagnostic.severity:type_name -> mpush.plugin.v1.Severity
-	19, // 7: mpush.plugin.v1.CoreFrame.envelopes:type_name -> mpush.plugin.v1.CoreEnvelope
-	23, // 8: mpush.plugin.v1.CoreEnvelope.deliver:type_name -> mpush.plugin.v1.Deliver
-	25, // 9: mpush.plugin.v1.CoreEnvelope.recall:type_name -> mpush.plugin.v1.Recall
-	26, // 10: mpush.plugin.v1.CoreEnvelope.evict:type_name -> mpush.plugin.v1.Evict
-	27, // 11: mpush.plugin.v1.CoreEnvelope.command:type_name -> mpush.plugin.v1.ClaimedCommand
-	30, // 12: mpush.plugin.v1.CoreEnvelope.done:type_name -> mpush.plugin.v1.Done
-	34, // 13: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
-	38, // 14: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
-	48, // 15: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
-	51, // 16: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
-	21, // 17: mpush.plugin.v1.PluginFrame.envelopes:type_name -> mpush.plugin.v1.PluginEnvelope
-	41, // 18: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
-	32, // 19: mpush.plugin.v1.PluginEnvelope.publish:type_name -> mpush.plugin.v1.Publish
-	36, // 20: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
-	37, // 21: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
-	39, // 22: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
-	43, // 23: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
-	44, // 24: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
-	45, // 25: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
-	46, // 26: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
-	47, // 27: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
-	49, // 28: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
-	50, // 29: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
-	52, // 30: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
-	53, // 31: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
-	28, // 32: mpush.plugin.v1.PluginEnvelope.command_reply:type_name -> mpush.plugin.v1.CommandReply
-	33, // 33: mpush.plugin.v1.PluginEnvelope.get_status:type_name -> mpush.plugin.v1.GetStatus
+	20, // 7: mpush.plugin.v1.CoreFrame.envelopes:type_name -> mpush.plugin.v1.CoreEnvelope
+	24, // 8: mpush.plugin.v1.CoreEnvelope.deliver:type_name -> mpush.plugin.v1.Deliver
+	26, // 9: mpush.plugin.v1.CoreEnvelope.recall:type_name -> mpush.plugin.v1.Recall
+	27, // 10: mpush.plugin.v1.CoreEnvelope.evict:type_name -> mpush.plugin.v1.Evict
+	28, // 11: mpush.plugin.v1.CoreEnvelope.command:type_name -> mpush.plugin.v1.ClaimedCommand
+	31, // 12: mpush.plugin.v1.CoreEnvelope.done:type_name -> mpush.plugin.v1.Done
+	35, // 13: mpush.plugin.v1.CoreEnvelope.published:type_name -> mpush.plugin.v1.PublishResult
+	39, // 14: mpush.plugin.v1.CoreEnvelope.session:type_name -> mpush.plugin.v1.SessionResult
+	49, // 15: mpush.plugin.v1.CoreEnvelope.command_result:type_name -> mpush.plugin.v1.CommandResult
+	52, // 16: mpush.plugin.v1.CoreEnvelope.state:type_name -> mpush.plugin.v1.StateResult
+	22, // 17: mpush.plugin.v1.PluginFrame.envelopes:type_name -> mpush.plugin.v1.PluginEnvelope
+	42, // 18: mpush.plugin.v1.PluginEnvelope.declare:type_name -> mpush.plugin.v1.Declare
+	33, // 19: mpush.plugin.v1.PluginEnvelope.publish:type_name -> mpush.plugin.v1.Publish
+	37, // 20: mpush.plugin.v1.PluginEnvelope.authenticate:type_name -> mpush.plugin.v1.Authenticate
+	38, // 21: mpush.plugin.v1.PluginEnvelope.attach:type_name -> mpush.plugin.v1.Attach
+	40, // 22: mpush.plugin.v1.PluginEnvelope.detach:type_name -> mpush.plugin.v1.Detach
+	44, // 23: mpush.plugin.v1.PluginEnvelope.register:type_name -> mpush.plugin.v1.Register
+	45, // 24: mpush.plugin.v1.PluginEnvelope.unregister:type_name -> mpush.plugin.v1.Unregister
+	46, // 25: mpush.plugin.v1.PluginEnvelope.outcome:type_name -> mpush.plugin.v1.Outcome
+	47, // 26: mpush.plugin.v1.PluginEnvelope.confirm:type_name -> mpush.plugin.v1.Confirm
+	48, // 27: mpush.plugin.v1.PluginEnvelope.command:type_name -> mpush.plugin.v1.ClientCommand
+	50, // 28: mpush.plugin.v1.PluginEnvelope.announce:type_name -> mpush.plugin.v1.Announce
+	51, // 29: mpush.plugin.v1.PluginEnvelope.state_get:type_name -> mpush.plugin.v1.StateGet
+	53, // 30: mpush.plugin.v1.PluginEnvelope.state_put:type_name -> mpush.plugin.v1.StatePut
+	54, // 31: mpush.plugin.v1.PluginEnvelope.check_token:type_name -> mpush.plugin.v1.CheckToken
+	29, // 32: mpush.plugin.v1.PluginEnvelope.command_reply:type_name -> mpush.plugin.v1.CommandReply
+	34, // 33: mpush.plugin.v1.PluginEnvelope.get_status:type_name -> mpush.plugin.v1.GetStatus
 	3,  // 34: mpush.plugin.v1.Message.send_type:type_name -> mpush.plugin.v1.SendType
-	22, // 35: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
-	24, // 36: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
-	29, // 37: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
-	4,  // 38: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
-	29, // 39: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
-	31, // 40: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
-	3,  // 41: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
-	31, // 42: mpush.plugin.v1.GetStatus.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 43: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
-	35, // 44: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
-	31, // 45: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
-	31, // 46: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
-	40, // 47: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
-	29, // 48: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
-	54, // 49: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
-	42, // 50: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
-	40, // 51: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
-	40, // 52: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
-	31, // 53: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
-	5,  // 54: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
-	31, // 55: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
-	31, // 56: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
-	29, // 57: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
-	55, // 58: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
-	29, // 59: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
-	56, // 60: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
-	31, // 61: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
-	6,  // 62: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
-	9,  // 63: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
-	18, // 64: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
-	12, // 65: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
-	14, // 66: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
-	16, // 67: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
-	7,  // 68: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
-	10, // 69: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
-	20, // 70: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
-	13, // 71: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
-	15, // 72: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
-	17, // 73: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
-	68, // [68:74] is the sub-list for method output_type
-	62, // [62:68] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	23, // 35: mpush.plugin.v1.Deliver.message:type_name -> mpush.plugin.v1.Message
+	25, // 36: mpush.plugin.v1.Deliver.routes:type_name -> mpush.plugin.v1.DeliverRoute
+	4,  // 37: mpush.plugin.v1.Evict.cause:type_name -> mpush.plugin.v1.EvictCause
+	30, // 38: mpush.plugin.v1.CommandReply.error:type_name -> mpush.plugin.v1.Error
+	5,  // 39: mpush.plugin.v1.Error.code:type_name -> mpush.plugin.v1.ErrorCode
+	30, // 40: mpush.plugin.v1.Done.error:type_name -> mpush.plugin.v1.Error
+	32, // 41: mpush.plugin.v1.Publish.credentials:type_name -> mpush.plugin.v1.Credentials
+	3,  // 42: mpush.plugin.v1.Publish.send_type:type_name -> mpush.plugin.v1.SendType
+	32, // 43: mpush.plugin.v1.GetStatus.credentials:type_name -> mpush.plugin.v1.Credentials
+	30, // 44: mpush.plugin.v1.PublishResult.error:type_name -> mpush.plugin.v1.Error
+	36, // 45: mpush.plugin.v1.PublishResult.statuses:type_name -> mpush.plugin.v1.ReceiverStatus
+	32, // 46: mpush.plugin.v1.Authenticate.credentials:type_name -> mpush.plugin.v1.Credentials
+	32, // 47: mpush.plugin.v1.Attach.credentials:type_name -> mpush.plugin.v1.Credentials
+	41, // 48: mpush.plugin.v1.Attach.policy:type_name -> mpush.plugin.v1.Policy
+	30, // 49: mpush.plugin.v1.SessionResult.error:type_name -> mpush.plugin.v1.Error
+	55, // 50: mpush.plugin.v1.SessionResult.announcements:type_name -> mpush.plugin.v1.SessionResult.AnnouncementsEntry
+	43, // 51: mpush.plugin.v1.Declare.routes:type_name -> mpush.plugin.v1.DeclaredRoute
+	41, // 52: mpush.plugin.v1.DeclaredRoute.policy:type_name -> mpush.plugin.v1.Policy
+	41, // 53: mpush.plugin.v1.Register.policy:type_name -> mpush.plugin.v1.Policy
+	32, // 54: mpush.plugin.v1.Unregister.credentials:type_name -> mpush.plugin.v1.Credentials
+	6,  // 55: mpush.plugin.v1.Outcome.kind:type_name -> mpush.plugin.v1.OutcomeKind
+	32, // 56: mpush.plugin.v1.Confirm.credentials:type_name -> mpush.plugin.v1.Credentials
+	32, // 57: mpush.plugin.v1.ClientCommand.credentials:type_name -> mpush.plugin.v1.Credentials
+	30, // 58: mpush.plugin.v1.CommandResult.error:type_name -> mpush.plugin.v1.Error
+	56, // 59: mpush.plugin.v1.Announce.fields:type_name -> mpush.plugin.v1.Announce.FieldsEntry
+	30, // 60: mpush.plugin.v1.StateResult.error:type_name -> mpush.plugin.v1.Error
+	57, // 61: mpush.plugin.v1.StateResult.entries:type_name -> mpush.plugin.v1.StateResult.EntriesEntry
+	32, // 62: mpush.plugin.v1.CheckToken.credentials:type_name -> mpush.plugin.v1.Credentials
+	7,  // 63: mpush.plugin.v1.Plugin.Describe:input_type -> mpush.plugin.v1.DescribeRequest
+	10, // 64: mpush.plugin.v1.Plugin.Configure:input_type -> mpush.plugin.v1.ConfigureRequest
+	19, // 65: mpush.plugin.v1.Plugin.Exchange:input_type -> mpush.plugin.v1.CoreFrame
+	13, // 66: mpush.plugin.v1.Plugin.Start:input_type -> mpush.plugin.v1.StartRequest
+	15, // 67: mpush.plugin.v1.Plugin.Health:input_type -> mpush.plugin.v1.HealthRequest
+	17, // 68: mpush.plugin.v1.Plugin.Stop:input_type -> mpush.plugin.v1.StopRequest
+	8,  // 69: mpush.plugin.v1.Plugin.Describe:output_type -> mpush.plugin.v1.DescribeResponse
+	11, // 70: mpush.plugin.v1.Plugin.Configure:output_type -> mpush.plugin.v1.ConfigureResponse
+	21, // 71: mpush.plugin.v1.Plugin.Exchange:output_type -> mpush.plugin.v1.PluginFrame
+	14, // 72: mpush.plugin.v1.Plugin.Start:output_type -> mpush.plugin.v1.StartResponse
+	16, // 73: mpush.plugin.v1.Plugin.Health:output_type -> mpush.plugin.v1.HealthResponse
+	18, // 74: mpush.plugin.v1.Plugin.Stop:output_type -> mpush.plugin.v1.StopResponse
+	69, // [69:75] is the sub-list for method output_type
+	63, // [63:69] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -4399,7 +4480,7 @@ func file_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
-			NumEnums:      6,
+			NumEnums:      7,
 			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -77,7 +77,7 @@ func (c *Core) plain(id uint64, e *pluginpb.PluginEnvelope) []*pluginpb.CoreEnve
 		answers := done(id, refused)
 		if r := c.book.routes[caller.name]; refused == nil && r != nil {
 			delete(c.book.routes, caller.name)
-			answers = append(answers, evict(caller.name, r.generation, "unregistered"))
+			answers = append(answers, evict(caller.name, r.generation, sdk.Eviction{Cause: sdk.Forgotten, Reason: "unregistered"}))
 		}
 		return answers
 	case *pluginpb.PluginEnvelope_Confirm:
@@ -129,7 +129,7 @@ func (c *Core) attach(id uint64, a *pluginpb.Attach) []*pluginpb.CoreEnvelope {
 	made := c.book.route(a.GetName(), a.GetGroup(), a.GetAddress(), a.GetPolicy())
 	answers := c.sessionResult(id, a.GetName(), a.GetGroup(), made.generation, nil)
 	if old != nil {
-		answers = append(answers, evict(a.GetName(), old.generation, "taken over"))
+		answers = append(answers, evict(a.GetName(), old.generation, sdk.Eviction{Cause: sdk.TakenOver, Reason: "taken over"}))
 	}
 	return answers
 }
@@ -165,9 +165,9 @@ func done(id uint64, refused *pluginpb.Error) []*pluginpb.CoreEnvelope {
 	return []*pluginpb.CoreEnvelope{{Body: &pluginpb.CoreEnvelope_Done{Done: &pluginpb.Done{RequestId: id, Error: refused}}}}
 }
 
-func evict(receiver string, generation uint64, reason string) *pluginpb.CoreEnvelope {
+func evict(receiver string, generation uint64, why sdk.Eviction) *pluginpb.CoreEnvelope {
 	return &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Evict{Evict: &pluginpb.Evict{
-		Receiver: receiver, Generation: generation, Reason: reason,
+		Receiver: receiver, Generation: generation, Cause: why.Cause, Reason: why.Reason,
 	}}}
 }
 

@@ -51,7 +51,9 @@ func (g *gate) Stop(context.Context) error { close(g.stopped); return nil }
 
 func (g *gate) Dispatch(d *sdk.Delivery) { d.Done(nil) }
 
-func (g *gate) Evict(receiver string, _ uint64, reason string) { g.evicted <- receiver + ": " + reason }
+func (g *gate) Evict(receiver string, _ uint64, why sdk.Eviction) {
+	g.evicted <- receiver + ": " + why.Reason
+}
 
 func (g *gate) Command(_ context.Context, c *sdk.Command) (string, error) {
 	return c.Name + " from " + c.Receiver, nil

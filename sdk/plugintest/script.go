@@ -94,13 +94,13 @@ func (c *Core) Recall(receiver string, mid int64) {
 }
 
 // Evict ends the receiver's route.
-func (c *Core) Evict(receiver, reason string) {
+func (c *Core) Evict(receiver string, why sdk.Eviction) {
 	c.t.Helper()
 	generation := c.Generation(receiver)
 	c.mu.Lock()
 	delete(c.book.routes, receiver)
 	c.mu.Unlock()
-	c.Send(evict(receiver, generation, reason))
+	c.Send(evict(receiver, generation, why))
 }
 
 // Generation returns the current generation of the receiver's route.

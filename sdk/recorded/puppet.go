@@ -92,8 +92,8 @@ func (*Puppet) Health(context.Context) error { return errors.New("a bit tired") 
 
 func (p *Puppet) Dispatch(d *sdk.Delivery) { p.dispatched <- d }
 
-func (p *Puppet) Evict(receiver string, generation uint64, reason string) {
-	p.evicted <- &pluginpb.Evict{Receiver: receiver, Generation: generation, Reason: reason}
+func (p *Puppet) Evict(receiver string, generation uint64, why sdk.Eviction) {
+	p.evicted <- &pluginpb.Evict{Receiver: receiver, Generation: generation, Cause: why.Cause, Reason: why.Reason}
 }
 
 func (p *Puppet) Command(ctx context.Context, c *sdk.Command) (string, error) {

@@ -164,7 +164,7 @@ func TestTokenIsMadeAndRevokedWhileTheRelayRuns(t *testing.T) {
 		t.Errorf("listed:\n%s", list)
 	}
 	r.expect(func() { mpush("token", "revoke", "laptop") }, "configuration reloaded", "tokens")
-	if code := laptop.ExpectEnd(t); code != 1000 {
+	if code := laptop.ExpectEnd(t); code != 1008 {
 		t.Errorf("its socket is closed with %d", code)
 	}
 	again := r.Dial(t)
