@@ -75,8 +75,7 @@ func (e *Engine) pass(rt *route) {
 	e.dropAt(rt, 0)
 	e.endIfDone(it, rt)
 	if it.State == record.Open {
-		e.write(nil, &record.Settle{Item: it.Item},
-			&record.Advance{Receiver: rt.receiver.name, Channel: rt.channel, Cursor: rt.position()})
+		e.settle(it, &record.Advance{Receiver: rt.receiver.name, Channel: rt.channel, Cursor: rt.position()})
 	}
 	rt.receiver.release(it)
 }
@@ -100,7 +99,9 @@ func (e *Engine) ack(r *receiver, mid message.MID, channel string, origin *route
 		e.find(&pendingFind{receiver: r, ack: true, voucher: voucher, channel: channel}, mid)
 		return
 	}
-	if !it.sent() {
+	// A lease that was taken back may have been sent before its channel heard of
+	// that.
+	if !it.sent() && (origin == nil || it.recalled != origin.generation) {
 		e.unsent(voucher)
 		return
 	}
@@ -155,7 +156,7 @@ func (e *Engine) confirmHandoff(it *item, channel string) {
 		return
 	}
 	e.raise(it, message.Status{Rank: message.ChannelConfirmed, Channel: channel})
-	e.write(nil, &record.Settle{Item: it.Item})
+	e.settle(it)
 	// What has arrived was handed off, whatever became of the attempt: it is not
 	// sent again.
 	if rt := it.receiver.route(channel); rt != nil && rt.head == it && it.State == record.Open {
@@ -209,16 +210,16 @@ func (e *Engine) use(p *pendingFind, ev *Found) {
 	if ev.Err != nil {
 		return
 	}
-	it := r.byMID(ev.Item.MID)
+	it, rec := r.byMID(ev.Item.MID), r.newest(ev.Item.Item)
 	switch {
 	case ev.Item.Message == nil:
 		e.unsent(p.voucher)
 		return
-	case it == nil && (ev.Item.State != record.Open || slices.Contains(r.ended, ev.Item.Seq)):
+	case it == nil && rec.State != record.Open:
 		e.stats.LateAcks++
 		return
 	case it == nil:
-		it = &item{Item: ev.Item.Item, message: ev.Item.Message, receiver: r}
+		it = &item{Item: rec, message: ev.Item.Message, receiver: r}
 	}
 	switch {
 	case !p.ack:

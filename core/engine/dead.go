@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+
 	"mpush/core/message"
 	"mpush/core/record"
 )
@@ -67,7 +69,11 @@ func (p *pendingReplay) resume(e *Engine, err error) {
 	case p.op.Seq == 0 || r.gone:
 		e.refuse(p.link, p.request, NotFound, noLetter)
 	default:
-		r.release(e.enqueue(r, p.op.Seq, p.message))
+		it := e.enqueue(r, p.op.Seq, p.message)
+		if it.expired(e.wall) {
+			e.expire(it)
+		}
+		r.release(it)
 		e.answer(p.link, p.request, Done{})
 	}
 }
@@ -107,7 +113,7 @@ func (e *Engine) away(ev *Away) {
 	}
 	here := false
 	for _, rt := range r.routes {
-		if rt.kind == record.Declared || rt.kind == record.Registered {
+		if kind := cmp.Or(rt.suspended, rt.kind); kind == record.Declared || kind == record.Registered {
 			return
 		}
 		here = here || rt.up

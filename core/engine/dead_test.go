@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"mpush/core/message"
@@ -262,6 +263,36 @@ func TestReceiverThatIsAwayForLongIsForgottenAndOthersStay(t *testing.T) {
 	if err != nil || len(items) != 1 || items[0].State != record.Dead || items[0].Reason != "forgotten" {
 		t.Errorf("what waited for it is %+v, %v", items, err)
 	}
+}
+
+func TestReceiversOfAChannelThatIsSwitchedOffAreNotForgotten(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.register("pushed")
+	d.do(&Declare{Link: socketLink, Request: d.request(), Routes: []RouteSpec{{Receiver: "hook", Policy: sockPolicy()}}})
+	d.do(&Reconfigure{Channels: all("other")})
+	for _, name := range []string{"pushed", "hook"} {
+		if d.do(&Away{Receiver: name, Before: d.now + 1}); d.e.receivers[name] == nil {
+			t.Errorf("%s is forgotten", name)
+		}
+	}
+}
+
+// A disk may be so slow that a message's time is over before it is there; what
+// looks for such messages has been past it by then.
+func TestMessageThatExpiresWhileItIsWrittenEnds(t *testing.T) {
+	d := newDesk(t, Config{QueueLength: 1})
+	d.detached("ann").detached("bob").forget()
+	publish := &Publish{Link: socketLink, Request: d.request(), SendType: message.Group, Target: "g", Text: "a", TTL: 1, Wait: 60_000}
+	for _, effect := range slices.Clone(d.e.Step(d.now, publish)) {
+		write := effect.(*Write)
+		if err := d.mem.Commit(context.Background(), write.Ops); err != nil {
+			t.Fatal(err)
+		}
+		d.now += 2000
+		d.do(&Written{Token: write.Token})
+	}
+	d.got("told ann=failed bob=failed").is("ann", firstMID, record.Dead, "expired").is("bob", firstMID, record.Dead, "expired")
+	d.send("ann", "b", 0).got("told ann=ready")
 }
 
 func TestReceiverThatWasSeenSinceIsNotForgotten(t *testing.T) {

@@ -23,6 +23,9 @@ type desk struct {
 	last  uint64
 
 	answers []AnswerBody // as they are
+
+	slow bool      // what is read arrives when arrive is called
+	read []*Loaded // by then
 }
 
 const (
@@ -81,7 +84,11 @@ func (d *desk) take(effects []Effect) {
 		case *Load:
 			ev := &Loaded{Token: ef.Token}
 			ev.Items, ev.More, ev.Err = d.mem.Next(context.Background(), ef.Receiver, ef.After, ef.N, ef.MaxBytes)
-			d.do(ev)
+			if d.slow {
+				d.read = append(d.read, ev)
+			} else {
+				d.do(ev)
+			}
 		case *Find:
 			ev := &Found{Token: ef.Token}
 			ev.Item, _, ev.Err = d.mem.Find(context.Background(), ef.Receiver, ef.MID)
@@ -128,6 +135,17 @@ func (d *desk) noteAnswer(a *Answer) {
 	}
 }
 
+// arrive hands over what was read.
+func (d *desk) arrive() *desk {
+	d.t.Helper()
+	read := d.read
+	d.slow, d.read = false, nil
+	for _, ev := range read {
+		d.do(ev)
+	}
+	return d
+}
+
 // got checks the effects since the last call.
 func (d *desk) got(want ...string) *desk {
 	d.t.Helper()
@@ -169,7 +187,6 @@ func (d *desk) register(name string) *desk {
 // outcome reports on the receiver's head over a channel.
 func (d *desk) outcome(link LinkID, name string, kind OutcomeKind, after int64) *desk {
 	d.t.Helper()
-	channel := map[LinkID]string{socketLink: "sock", pushLink: "push"}[link]
-	rt := d.e.receivers[name].route(channel)
+	rt := d.e.receivers[name].route(d.e.links[link].channel)
 	return d.do(&Outcome{Link: link, Receiver: name, Generation: rt.generation, MID: rt.window[0].MID, Kind: kind, After: after, Error: "why"})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"mpush/core/message"
 	"mpush/core/record"
 )
 
@@ -25,8 +26,7 @@ func (e *Engine) requestLoad(rt *route) {
 	})
 }
 
-// loaded takes what a Load brought. It may be older than what happened since:
-// items that have ended meanwhile are passed over.
+// loaded takes what a Load brought. It may be older than what happened since.
 func (e *Engine) loaded(ev *Loaded) {
 	switch p := e.take(ev.Token).(type) {
 	case *pendingLoad:
@@ -36,14 +36,14 @@ func (e *Engine) loaded(ev *Loaded) {
 	}
 }
 
-// readEnds uses a read's answer while what ended meanwhile is still known.
+// readEnds uses a read's answer while what was written meanwhile is still known.
 func (e *Engine) readEnds(r *receiver, use func()) {
 	if !r.gone {
 		use()
 	}
 	r.reads--
 	if r.reads == 0 {
-		r.ended = nil
+		r.written = nil
 	}
 }
 
@@ -69,11 +69,11 @@ func (e *Engine) fill(rt *route, p *pendingLoad, ev *Loaded) {
 		if queued.Seq < rt.next {
 			continue
 		}
-		if slices.Contains(r.ended, queued.Seq) {
-			rt.next = queued.Seq + 1
-			continue
+		if rec := r.newest(queued.Item); rec.State == record.Open {
+			rt.appendTo(r.hold(rec, queued.Message))
+		} else {
+			rt.next = rec.Seq + 1
 		}
-		rt.appendTo(r.hold(queued.Item, queued.Message))
 	}
 	if !ev.More {
 		rt.next = max(rt.next, p.tail+1)
@@ -131,17 +131,18 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 	}
 	alive := slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired })
 	for _, queued := range ev.Items {
-		if slices.Contains(r.ended, queued.Seq) {
+		rec := r.newest(queued.Item)
+		if rec.State != record.Open {
 			continue
 		}
-		it := r.bySeq(queued.Seq)
+		it := r.bySeq(rec.Seq)
 		if it == nil {
-			it = &item{Item: queued.Item, message: queued.Message, receiver: r}
+			it = &item{Item: rec, message: queued.Message, receiver: r}
 		}
 		switch {
 		case it.expired(e.wall):
 			e.expire(it)
-		case alive:
+		case alive && (it.Status.Rank >= message.ChannelOK || !r.awaited(it)):
 			e.endIfDone(it, nil)
 		}
 	}

@@ -25,6 +25,8 @@ import (
 //   - what the engine took as acked is not delivered again, unless a crash
 //     forgot the ack
 //   - each publish gets one answer, and it tells the truth
+//   - a status does not go back, unless a crash forgot it
+//   - nothing ends as rejected that no channel has rejected or has no way left for
 //   - in the end every accepted message has ended, and the counts balance
 
 const (
@@ -56,6 +58,9 @@ type world struct {
 	acked     map[key]bool           // the engine took it
 	tried     map[key]bool           // somebody acked it
 	sent      map[key]bool           // some channel had it as the head
+	refused   map[key]bool           // some channel has rejected it
+	gone      map[string]bool        // receivers of whom a channel has said that its way is gone
+	ranks     map[key]message.Rank   // the highest that somebody was told
 	place     map[key]record.Seq     // in its receiver's queue, the newest
 	order     map[key]int            // in which they were queued
 	first     map[string]message.MID // what was accepted first under a sender's key
@@ -96,6 +101,7 @@ func newWorld(t *rapid.T) *world {
 		inFlight: rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "in flight"),
 		ttl:      rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
+		refused: map[key]bool{}, gone: map[string]bool{}, ranks: map[key]message.Rank{},
 		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{},
 	}
 	w.boot()
@@ -277,6 +283,12 @@ func (w *world) told(request engine.RequestID, body engine.Published) {
 		if w.sent[k] && s.Status.Rank < message.Wait && !(p.key != "" && w.restless) {
 			w.t.Fatalf("%v is told as %v but was sent", k, s.Status)
 		}
+		if before := w.ranks[k]; s.Status.Rank < before && !w.restless {
+			w.t.Fatalf("%v is told as %v, and was told as %v before", k, s.Status, before)
+		}
+		if w.accepted[k] {
+			w.ranks[k] = max(w.ranks[k], s.Status.Rank)
+		}
 		if body.MID != 0 && !w.accepted[k] && s.Status.Rank != message.Failed {
 			w.t.Fatalf("%v is told as %v but is not on disk", k, s.Status)
 		}
@@ -369,6 +381,12 @@ func (w *world) noteCommitted(ops []record.Op) {
 			w.queued++
 			w.place[k], w.order[k] = replay.Seq, w.queued
 			delete(w.sent, k)
+			delete(w.ranks, k)
+		}
+		if settle, ok := op.(*record.Settle); ok && settle.Item.Reason == "rejected" {
+			if k := (key{settle.Item.Receiver, settle.Item.MID}); !w.refused[k] && !w.gone[k.receiver] {
+				w.t.Fatalf("%v ends as rejected, and nobody has rejected it", k)
+			}
 		}
 	}
 }

@@ -93,6 +93,8 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 					w.ack(channel, n, head, false)
 					return
 				}
+				w.refused[key{n, head}] = w.refused[key{n, head}] || kind == engine.Rejected
+				w.gone[n] = w.gone[n] || kind == engine.Gone
 				rt.leases = rt.leases[1:]
 				if kind == engine.Retry {
 					rt.leases = nil

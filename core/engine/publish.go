@@ -221,6 +221,9 @@ func (p *pendingPut) resume(e *Engine, err error) {
 		it.wait, it.waitSlot = w, s.status
 		w.items = append(w.items, it)
 		w.open++
+		if it.expired(e.wall) { // writing took so long
+			e.expire(it)
+		}
 	}
 	l := e.links[w.link]
 	if w.open == 0 || p.deadline <= e.clock || e.stopping || l == nil || l.stopping || l.waits >= maxWaits || l.waitBytes >= maxWaitBytes {

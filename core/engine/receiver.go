@@ -32,9 +32,9 @@ type receiver struct {
 	again *sweepAgain // a sweep that failed, or nil
 
 	reads int // Loads and Finds under way
-	// ended are the items that ended while reads were under way: what those
-	// bring may be older than that.
-	ended []record.Seq
+	// written are the items that were written while reads were under way: what
+	// those bring may be older than that.
+	written map[record.Seq]record.Item
 }
 
 // item is a receiver's share of a message, while it is in memory.
@@ -45,6 +45,8 @@ type item struct {
 	wait     *wait // the sender's, or nil
 	waitSlot int
 	refs     int // windows and waits that hold it
+	// recalled is the generation of the route that has taken it back last.
+	recalled uint64
 }
 
 func (it *item) sent() bool { return it.SentAt != 0 }
@@ -132,6 +134,20 @@ func (r *receiver) release(it *item) {
 	}
 }
 
+// newest is what a read has brought of an item, or what was written since.
+func (r *receiver) newest(read record.Item) record.Item {
+	if now, since := r.written[read.Seq]; since {
+		return now
+	}
+	return read
+}
+
+// awaited tells whether a route that is retired or switched off would carry the
+// item if it came back.
+func (r *receiver) awaited(it *item) bool {
+	return slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind == record.Retired && !rt.passed(it) })
+}
+
 // count adds to the open items.
 func (r *receiver) count(items, bytes int64) {
 	r.queued = max(0, r.queued+items)
@@ -185,6 +201,17 @@ func (e *Engine) leave(r *receiver) {
 	r.group = ""
 }
 
+// settle has it written down where an item stands.
+func (e *Engine) settle(it *item, more ...record.Op) {
+	if r := it.receiver; r.reads > 0 {
+		if r.written == nil {
+			r.written = make(map[record.Seq]record.Item)
+		}
+		r.written[it.Seq] = it.Item
+	}
+	e.write(nil, append([]record.Op{&record.Settle{Item: it.Item}}, more...)...)
+}
+
 // raise lifts an item's status and what its sender is told. A hand-off is the
 // last that a sender waits for when nobody can ack.
 func (e *Engine) raise(it *item, status message.Status) {
@@ -234,13 +261,10 @@ func (e *Engine) end(it *item, state record.State, reason string, origin *route,
 		e.stats.HandedOff++
 	}
 	if write {
-		e.write(nil, &record.Settle{Item: it.Item})
+		e.settle(it)
 	}
 	r := it.receiver
 	r.count(-1, -int64(it.message.Size()))
-	if r.reads > 0 {
-		r.ended = append(r.ended, it.Seq)
-	}
 	it.refs++ // until the end of this function
 	for _, rt := range r.routes {
 		i := slices.Index(rt.window, it)

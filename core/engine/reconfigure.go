@@ -62,6 +62,7 @@ func (e *Engine) endSessions() {
 			if rt.up && rt.kind == record.Attached && e.ended(rt.epoch) {
 				e.emit(&Evict{Link: rt.link, Receiver: r.name, Generation: rt.generation, Cause: TokenEnded})
 				e.lowerRoute(rt)
+				e.saw(r)
 			}
 		}
 	}

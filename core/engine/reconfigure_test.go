@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"mpush/core/record"
@@ -75,6 +76,93 @@ func TestChannelThatReturnsDoesNotTakeANameThatIsHeld(t *testing.T) {
 	d.do(&Reconfigure{Channels: all("sock", "other")}, &LinkUp{Link: socketLink, Channel: "sock"}, &LinkReady{Link: socketLink})
 	d.attach("ann").got("refused 2")
 	d.send("ann", "1", 0).got("deliver ann 1 gen2 try0", "told ann=wait")
+}
+
+// A way that was opened later has passed what was queued before, and will never
+// carry it.
+func TestQueueOfAChannelThatIsSwitchedOffWaitsBesideOtherRoutes(t *testing.T) {
+	for name, sweep := range map[string]func(*desk){
+		"switched off": func(*desk) {},
+		"restarted": func(d *desk) {
+			registry, err := d.mem.Load(context.Background())
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			d.e = New(Config{TTL: 1_000_000, QueueLength: 1}, registry, all("push"))
+			d.do(&LinkUp{Link: socketLink, Channel: "sock"}, &LinkUp{Link: pushLink, Channel: "push"}, &LinkReady{Link: pushLink})
+		},
+		"another way gone": func(d *desk) {
+			d.do(&LinkUp{Link: 4, Channel: "mail"}, &LinkReady{Link: 4})
+			d.do(&Register{Link: 4, Request: d.request(), Route: RouteSpec{Receiver: "ann", Group: "g"}})
+			d.e.removeRoute(d.e.receivers["ann"].route("mail"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, Config{TTL: 1_000_000, QueueLength: 1})
+			d.detached("ann").forget()
+			d.send("ann", "1", 0).got("told ann=ready")
+			d.register("ann").do(&Reconfigure{Config: d.e.config, Channels: all("push", "mail")}).forget()
+			sweep(d)
+			d.send("ann", "2", 0).forget() // the queue is full: that is another sweep
+			if it := d.item("ann", 1_000_000); it.State != record.Open {
+				t.Fatalf("the item is %+v", it)
+			}
+			d.do(&Reconfigure{Channels: all("push", "sock")}, &LinkUp{Link: 3, Channel: "sock"}, &LinkReady{Link: 3}).forget()
+			d.do(&Attach{Link: 3, Request: d.request(), Name: "ann", Group: "g", Policy: sockPolicy()})
+			if got := d.lines[len(d.lines)-1]; !strings.HasPrefix(got, "deliver ann 1 ") {
+				t.Errorf("got %q", d.lines)
+			}
+		})
+	}
+}
+
+// What other routes have handed off waited for the one that was switched off.
+func TestHandedOffMessageEndsWhenTheLastOtherWayIsSwitchedOff(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.detached("ann").register("ann").forget()
+	d.send("ann", "1", 0).forget()
+	d.outcome(pushLink, "ann", HandedOff, 0)
+	if it := d.item("ann", 1_000_000); it.State != record.Open {
+		t.Fatalf("the item is %+v", it)
+	}
+	d.do(&Reconfigure{Channels: all("push")})
+	if it := d.item("ann", 1_000_000); it.State != record.HandedOff {
+		t.Errorf("the item is %+v", it)
+	}
+}
+
+// Its name may be had meanwhile, by a channel that keeps it then: also when the
+// relay is started anew.
+func TestNameOfAChannelThatWasSwitchedOffHasOneHolder(t *testing.T) {
+	for _, channel := range []string{"alpha", "zeta"} {
+		d := newDesk(t, Config{})
+		d.detached("ann").forget()
+		d.send("ann", "1", 0).forget()
+		d.do(&Reconfigure{Channels: all(channel)}, &LinkUp{Link: 3, Channel: channel}, &LinkReady{Link: 3})
+		declare := func() *desk {
+			return d.do(&Declare{Link: 3, Request: d.request(), Routes: []RouteSpec{{Receiver: "ann", Policy: record.Policy{Exclusive: true}}}})
+		}
+		declare().got("done", "deliver ann 1 gen2 try0")
+		d.do(&Reconfigure{Channels: all(channel, "sock")}).boot(Config{})
+		d.forget().do(&LinkUp{Link: 3, Channel: channel})
+		declare().got("done")
+		d.do(&LinkReady{Link: 3}).got("deliver ann 1 gen1 try0")
+		d.attach("ann").got("refused 2")
+		if d.outcome(3, "ann", Rejected, 0); d.item("ann", 1_000_000).State != record.Dead {
+			t.Errorf("%s: what the only way has rejected is %+v", channel, d.item("ann", 1_000_000))
+		}
+	}
+}
+
+func TestReceiverWhoseTokenHasEndedWasHereUntilThen(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").forget()
+	d.now += 60 * seenEvery
+	d.do(&Reconfigure{Epoch: 1}).got("evict ann gen1")
+	d.do(&Away{Receiver: "ann", Before: d.now - 31*seenEvery})
+	if d.e.receivers["ann"] == nil {
+		t.Error("it is forgotten, as if it had been away since it came")
+	}
 }
 
 func TestChannelThatDrainsIsAnsweredAtOnce(t *testing.T) {

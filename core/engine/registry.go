@@ -25,7 +25,7 @@ type change struct {
 	kind      record.RouteKind
 	spec      RouteSpec
 	retire    bool
-	displaced string     // the channel that loses the name, or ""
+	displaced []string   // the channels that lose the name
 	cursor    record.Seq // of a new route
 	rerouted  bool       // the route is new or differs
 	ops       []record.Op
@@ -127,8 +127,14 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, on 
 			if !on.takeNames || holder.kind == record.Declared {
 				return nil, &Refusal{NameInUse, inUse(spec.Receiver)}
 			}
-			c.displaced = holder.channel
-			c.ops = append(c.ops, &record.DropRoute{Receiver: spec.Receiver, Channel: holder.channel})
+			c.displace(holder)
+		}
+		for _, other := range r.routes {
+			// That of a channel that is switched off can not come back beside this
+			// one, and a restart must find one alone.
+			if spec.Policy.Exclusive && other.policy.Exclusive && other.suspended != 0 && other.channel != channel {
+				c.displace(other)
+			}
 		}
 		if on.ownOnly && r.foreignTo(channel) {
 			return nil, notFree(spec.Receiver)
@@ -145,6 +151,12 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, on 
 		}})
 	}
 	return c, nil
+}
+
+// displace takes the name from another channel's route.
+func (c *change) displace(loser *route) {
+	c.displaced = append(c.displaced, loser.channel)
+	c.ops = append(c.ops, &record.DropRoute{Receiver: c.spec.Receiver, Channel: loser.channel})
 }
 
 // normal fills in a policy's defaults.
@@ -184,8 +196,8 @@ func (e *Engine) apply(c *change) *route {
 			r.seenAt = save.Receiver.SeenAt
 		}
 	}
-	if c.displaced != "" {
-		loser := r.route(c.displaced)
+	for _, channel := range c.displaced {
+		loser := r.route(channel)
 		if loser.up {
 			e.emit(&Evict{Link: loser.link, Receiver: r.name, Generation: loser.generation, Cause: Configured})
 		}

@@ -154,7 +154,7 @@ func (e *Engine) unlist(rt *route) {
 // written down: its late ack must count, whoever remembers it by then.
 func (e *Engine) voidLeases(rt *route) {
 	if rt.head != nil {
-		e.write(nil, &record.Settle{Item: rt.head.Item})
+		e.settle(rt.head)
 	}
 	e.stopWaiting(rt)
 	e.setLeased(rt, 0)
@@ -271,7 +271,7 @@ func (e *Engine) fail(rt *route, after int64, text string) {
 	}
 	e.setLeased(rt, 0)
 	rt.paused = true
-	e.write(nil, &record.Settle{Item: rt.head.Item})
+	e.settle(rt.head)
 	pause = max(pause, min(after, maxRetryAfter))
 	if expires := rt.head.message.ExpiresAt; expires != 0 {
 		pause = min(pause, max(0, expires-e.wall))
@@ -311,6 +311,7 @@ func (rt *route) fire(e *Engine) {
 // the last first, else it would go on to the next with each.
 func (e *Engine) recallLeases(rt *route) {
 	for _, it := range slices.Backward(rt.window[:rt.leased]) {
+		it.recalled = rt.generation
 		e.emit(&Recall{Link: rt.link, Receiver: rt.receiver.name, Generation: rt.generation, MID: it.MID})
 	}
 }
