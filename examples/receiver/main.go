@@ -25,7 +25,7 @@ func main() {
 	for {
 		err := receive(*url, login)
 		if errors.Is(err, errRefused) || websocket.IsCloseError(err, websocket.CloseNormalClosure) {
-			log.Fatal(err) // also: another receiver of this name has taken over
+			log.Fatal(err) // 1000: do not come again, as when another has taken the name over
 		}
 		log.Printf("%v; trying again", err)
 		time.Sleep(time.Second)
