@@ -21,6 +21,15 @@ func (r *recentMIDs) add(mid int64) {
 	r.next = (r.next + 1) % maxRecent
 }
 
+func (r *recentMIDs) remove(mid int64) {
+	if !r.has(mid) {
+		return
+	}
+	// From the oldest on, so that add can lengthen it again.
+	ring := slices.Concat(r.ring[r.next:], r.ring[:r.next])
+	r.ring, r.next = slices.DeleteFunc(ring, func(m int64) bool { return m == mid }), 0
+}
+
 func (r *recentMIDs) has(mid int64) bool { return slices.Contains(r.ring, mid) }
 
 func (r *recentMIDs) empty() bool { return len(r.ring) == 0 }

@@ -16,7 +16,7 @@ type route struct {
 	busy   bool
 	cancel context.CancelFunc
 
-	lately recentMIDs // acked
+	acked, handed recentMIDs // the last that ended so: handed is handed off
 
 	// restarting: after a retry of the message retried, until it is clear where
 	// the core begins anew. parked are the leases that were behind it, and those
@@ -30,13 +30,13 @@ type route struct {
 func (r *route) begin(generation uint64) {
 	r.voidAll()
 	r.generation = generation
-	r.lately = recentMIDs{}
+	r.acked, r.handed = recentMIDs{}, recentMIDs{}
 }
 
 // end leaves nothing to remember.
 func (r *route) end() {
 	r.voidAll()
-	r.attached, r.lately = false, recentMIDs{}
+	r.attached, r.acked, r.handed = false, recentMIDs{}, recentMIDs{}
 }
 
 // voidAll ends all leases and cuts off the call that runs.

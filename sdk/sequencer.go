@@ -81,9 +81,19 @@ func (s *sequencer) offer(d Delivery) {
 	case d.Generation > r.generation:
 		r.begin(d.Generation)
 	}
-	found := r.queue.find(d.Message.MID)
+	mid := d.Message.MID
+	if d.Attempt == 0 {
+		// No resend: what became of it here did not count any more, or it was
+		// replayed.
+		r.acked.remove(mid)
+		r.handed.remove(mid)
+	}
+	found := r.queue.find(mid)
 	switch {
-	case r.lately.has(d.Message.MID):
+	case r.acked.has(mid):
+		s.repeat(r, mid, nil)
+	case r.handed.has(mid):
+		s.repeat(r, mid, HandedOff)
 	case found == nil && r.restarting:
 		r.resume(s.newLease(r, d))
 	case found == nil:
@@ -220,8 +230,10 @@ func (s *sequencer) finish(l *lease, o outcome) {
 	}
 	s.report(l, o, false)
 	switch o.kind {
-	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED, pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:
-		s.noteAcked(r, l.delivery.Message.MID)
+	case pluginpb.OutcomeKind_OUTCOME_KIND_ACKED:
+		s.remember(&r.acked, l.delivery.Message.MID)
+	case pluginpb.OutcomeKind_OUTCOME_KIND_HANDED_OFF:
+		s.remember(&r.handed, l.delivery.Message.MID)
 	case pluginpb.OutcomeKind_OUTCOME_KIND_RETRY:
 		r.restart(l.delivery.Message.MID)
 	case pluginpb.OutcomeKind_OUTCOME_KIND_GONE:
@@ -232,6 +244,13 @@ func (s *sequencer) finish(l *lease, o outcome) {
 
 func (s *sequencer) report(l *lease, o outcome, late bool) {
 	s.send(newOutcome(l.delivery.Receiver, l.delivery.Generation, l.delivery.Message.MID, o, late))
+}
+
+// repeat answers a resend of what has had its outcome. Mostly the two have crossed,
+// and the core skips this. But it may have heard the first while the message was
+// not in flight for it, and have skipped that.
+func (s *sequencer) repeat(r *route, mid int64, err error) {
+	s.send(newOutcome(r.receiver, r.generation, mid, outcomeOf(err), false))
 }
 
 // acked notes a receiver's own ack of the message in flight. It reports false
@@ -248,18 +267,19 @@ func (s *sequencer) acked(receiver string, generation uint64, mid int64) bool {
 		return false
 	}
 	r.queue.remove(l)
-	s.noteAcked(r, mid)
+	s.remember(&r.acked, mid)
 	l.state = settled
 	s.report(l, outcome{kind: pluginpb.OutcomeKind_OUTCOME_KIND_ACKED}, false)
 	s.drive(r)
 	return true
 }
 
-// noteAcked remembers an ack, in case the core resends before it hears of it. Only
-// a Dispatcher needs it: the others give an outcome to each delivery by themselves.
-func (s *sequencer) noteAcked(r *route, mid int64) {
+// remember notes how a message ended, in case the core resends it before it hears
+// of that. Only a Dispatcher needs it: the others give an outcome to each delivery
+// by themselves.
+func (s *sequencer) remember(recent *recentMIDs, mid int64) {
 	if s.dispatcher != nil {
-		r.lately.add(mid)
+		recent.add(mid)
 	}
 }
 
@@ -294,7 +314,7 @@ func (s *sequencer) recall(receiver string, generation uint64, mid int64) {
 
 // tidy forgets a route that holds nothing.
 func (s *sequencer) tidy(r *route) {
-	if !r.attached && !r.busy && r.queue.head == nil && !r.restarting && r.lately.empty() && s.routes[r.receiver] == r {
+	if !r.attached && !r.busy && r.queue.head == nil && !r.restarting && r.acked.empty() && r.handed.empty() && s.routes[r.receiver] == r {
 		delete(s.routes, r.receiver)
 	}
 }

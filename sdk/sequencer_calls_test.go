@@ -58,7 +58,8 @@ func newHouse(t *rapid.T, batch bool) *house {
 		h.of(e.GetOutcome().GetReceiver()).send(e)
 	})
 	for i := range rapid.IntRange(1, 12).Draw(t, "receivers") {
-		w := &world{s: h.s, name: fmt.Sprint("r", i), calls: true, sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: 1}
+		w := makeWorld(fmt.Sprint("r", i), 1)
+		w.s, w.calls = h.s, true
 		h.worlds = append(h.worlds, w)
 		w.takeOver()
 	}

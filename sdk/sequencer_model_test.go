@@ -33,6 +33,8 @@ type world struct {
 	head       int64 // 0 for none
 	attempt    uint32
 	paused     bool
+	givenBack  bool // all leases, until the route's turn comes
+	dead       []int64
 
 	toPlugin []func()
 	toCore   []*pluginpb.Outcome
@@ -43,7 +45,8 @@ type world struct {
 	newest   int64     // the newest that was ever dispatched
 	broken   string    // the first broken promise
 	got      map[int64]bool
-	done     map[int64]bool // acked while in flight on this attachment
+	done     map[int64]bool // ended while in flight on this attachment
+	replayed map[int64]bool
 }
 
 func (*world) Describe() Manifest             { return Manifest{} }
@@ -59,9 +62,9 @@ func (w *world) Dispatch(d *Delivery) {
 		w.breaks("%d dispatched while %d is in flight", mid, w.current.Message.MID)
 	}
 	if w.done[mid] {
-		w.breaks("%d dispatched again after its ack", mid)
+		w.breaks("%d dispatched again after its end", mid)
 	}
-	if !w.got[mid] {
+	if !w.got[mid] && !w.replayed[mid] {
 		if mid < w.newest {
 			w.breaks("%d dispatched for the first time after %d", mid, w.newest)
 		}
@@ -79,8 +82,12 @@ func (w *world) breaks(format string, args ...any) {
 
 func (w *world) send(e *pluginpb.PluginEnvelope) { w.toCore = append(w.toCore, e.GetOutcome()) }
 
+func makeWorld(name string, prefetch int) *world {
+	return &world{name: name, prefetch: prefetch, sent: map[int64]bool{}, got: map[int64]bool{}, replayed: map[int64]bool{}}
+}
+
 func newWorld(t *rapid.T) *world {
-	w := &world{name: "phone", sent: map[int64]bool{}, got: map[int64]bool{}, prefetch: rapid.IntRange(1, 4).Draw(t, "prefetch")}
+	w := makeWorld("phone", rapid.IntRange(1, 4).Draw(t, "prefetch"))
 	w.s = newSequencer(context.Background(), w, slog.New(slog.DiscardHandler), w.send)
 	w.takeOver()
 	return w
@@ -88,7 +95,7 @@ func newWorld(t *rapid.T) *world {
 
 func (w *world) takeOver() {
 	w.generation++
-	w.leased, w.head, w.attempt, w.paused = 0, 0, 0, false
+	w.leased, w.head, w.attempt, w.paused, w.givenBack = 0, 0, 0, false, false
 	generation, old := w.generation, w.generation-1
 	w.toPlugin = append(w.toPlugin, func() {
 		w.attached, w.current, w.done = generation, nil, map[int64]bool{}
@@ -108,11 +115,20 @@ func (w *world) publish() {
 }
 
 func (w *world) pump() {
-	for !w.paused && w.leased < min(w.prefetch, len(w.window)) {
-		w.lease(w.window[w.leased], 0)
-		w.leased++
+	if w.paused || w.givenBack {
+		return
 	}
-	if !w.paused && w.leased > 0 && w.head == 0 {
+	for w.leased < min(w.prefetch, len(w.window)) {
+		mid := w.window[w.leased]
+		w.leased++
+		if mid == w.head { // it was given back
+			w.lease(mid, w.attempt)
+			w.attempt++
+		} else {
+			w.lease(mid, 0)
+		}
+	}
+	if w.leased > 0 && w.head == 0 {
 		w.head, w.attempt = w.window[0], 1
 		w.sent[w.head] = true
 	}
@@ -120,7 +136,12 @@ func (w *world) pump() {
 
 func (w *world) lease(mid int64, attempt uint32) {
 	d := leaseOf(w.name, w.generation, mid, attempt)
-	w.toPlugin = append(w.toPlugin, func() { w.s.deliver(d) })
+	w.toPlugin = append(w.toPlugin, func() {
+		if attempt == 0 {
+			delete(w.done, mid) // else the core would not begin with it
+		}
+		w.s.deliver(d)
+	})
 }
 
 // end ends a message; recall tells whether the plugin must hear of it.
@@ -133,18 +154,48 @@ func (w *world) end(mid int64, recall bool) {
 	if i < w.leased {
 		w.leased--
 		if recall {
-			generation := w.generation
-			w.toPlugin = append(w.toPlugin, func() {
-				if w.current != nil && w.current.Message.MID == mid && w.current.Generation == generation {
-					w.current = nil
-				}
-				w.s.recall(w.name, generation, mid)
-			})
+			w.recall(mid)
 		}
 	}
 	if mid == w.head {
 		w.head, w.attempt, w.paused = 0, 0, false
 	}
+	w.pump()
+}
+
+func (w *world) recall(mid int64) {
+	generation := w.generation
+	w.toPlugin = append(w.toPlugin, func() {
+		if w.current != nil && w.current.Message.MID == mid && w.current.Generation == generation {
+			w.current = nil
+		}
+		w.s.recall(w.name, generation, mid)
+	})
+}
+
+// giveBack takes all leases back, since other routes wait for them.
+func (w *world) giveBack() {
+	if w.head == 0 || w.paused || w.givenBack {
+		return
+	}
+	for _, mid := range slices.Backward(w.window[:w.leased]) {
+		w.recall(mid)
+	}
+	w.leased, w.givenBack = 0, true
+}
+
+// die ends a message that may be replayed.
+func (w *world) die(mid int64) {
+	w.end(mid, true)
+	w.dead = append(w.dead, mid)
+}
+
+// replay puts a dead message at the end of the queue.
+func (w *world) replay(mid int64) {
+	w.dead = slices.DeleteFunc(w.dead, func(m int64) bool { return m == mid })
+	w.window = append(w.window, mid)
+	delete(w.sent, mid)
+	w.replayed[mid] = true
 	w.pump()
 }
 
@@ -154,12 +205,20 @@ func (w *world) outcome(o *pluginpb.Outcome) {
 		if w.sent[o.GetMid()] {
 			w.end(o.GetMid(), o.GetLate() || o.GetGeneration() != w.generation)
 		}
-	case o.GetGeneration() == w.generation && o.GetMid() == w.head && !w.paused:
+	case o.GetGeneration() != w.generation || o.GetMid() != w.head || w.leased == 0: // stale
+	case o.GetKind() == handedOff:
+		w.end(o.GetMid(), false)
+	default:
 		w.leased, w.paused = 0, true
 	}
 }
 
 func (w *world) timer() {
+	if w.givenBack {
+		w.givenBack = false
+		w.pump()
+		return
+	}
 	if w.head == 0 || w.calls && !w.paused {
 		return
 	}
@@ -208,10 +267,12 @@ func (w *world) acked(generation uint64, mid int64) {
 	}
 }
 
-func (w *world) fail() {
+// tell ends what is in flight by Done.
+func (w *world) tell(err error) {
 	if d := w.current; d != nil {
 		w.current = nil
-		d.Done(errors.New("busy"))
+		w.done[d.Message.MID] = err == nil || errors.Is(err, HandedOff)
+		d.Done(err)
 	}
 }
 
@@ -246,12 +307,20 @@ func TestSequencerKeepsOrderAndNeverSticks(t *testing.T) {
 			"toPlugin": func(*rapid.T) { w.stepPlugin() },
 			"toCore":   func(*rapid.T) { w.stepCore() },
 			"ack":      func(*rapid.T) { w.ack() },
-			"fail":     func(*rapid.T) { w.fail() },
+			"done":     func(*rapid.T) { w.tell(nil) },
+			"handOff":  func(*rapid.T) { w.tell(HandedOff) },
+			"fail":     func(*rapid.T) { w.tell(errors.New("busy")) },
 			"timer":    func(*rapid.T) { w.timer() },
 			"takeOver": func(*rapid.T) { w.takeOver() },
 			"endedElsewhere": func(t *rapid.T) {
 				if len(w.window) > 0 {
-					w.end(rapid.SampledFrom(w.window).Draw(t, "mid"), true)
+					w.die(rapid.SampledFrom(w.window).Draw(t, "mid"))
+				}
+			},
+			"giveBack": func(*rapid.T) { w.giveBack() },
+			"replay": func(t *rapid.T) {
+				if len(w.dead) > 0 {
+					w.replay(rapid.SampledFrom(w.dead).Draw(t, "mid"))
 				}
 			},
 			"oldAck": func(t *rapid.T) {

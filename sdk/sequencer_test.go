@@ -173,12 +173,15 @@ func TestResendOfTheHeadIsDispatchedAgain(t *testing.T) {
 	r.expect(t, "11", "10:ACKED")
 }
 
-func TestResendThatCrossesTheAckIsSkipped(t *testing.T) {
+func TestResendThatCrossesTheOutcomeIsNotDispatched(t *testing.T) {
 	r, s := newRecorder(t)
-	s.lease(1, 10, 11)
+	s.lease(1, 10, 11, 12)
 	r.last().Done(nil)
 	s.resend(1, 10)
-	r.expect(t, "10 11", "10:ACKED")
+	r.last().Done(HandedOff)
+	s.resend(1, 11)
+	// Should the core have skipped the first, it takes the second.
+	r.expect(t, "10 11 12", "10:ACKED 10:ACKED 11:HANDED_OFF 11:HANDED_OFF")
 	r2, s2 := newRecorder(t)
 	for mid := range int64(2 * maxRecent) {
 		s2.lease(1, mid)
@@ -221,6 +224,63 @@ func TestRecallPassesOnWithoutAnOutcome(t *testing.T) {
 	r.expect(t, "", "")
 	s.acked("phone", 1, 11)
 	r.expect(t, "13", "11:ACKED")
+}
+
+func TestWhatIsLeasedAnewIsDispatchedThoughItWasAcked(t *testing.T) {
+	for name, ack := range map[string]func(*sequencer, *Delivery){
+		"done":  func(_ *sequencer, d *Delivery) { d.Done(nil) },
+		"acked": func(s *sequencer, d *Delivery) { s.acked("phone", 1, d.Message.MID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s := newRecorder(t)
+			s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+			s.lease(1, 10, 11)
+			ack(s, r.last())
+			ack(s, r.last())
+			r.expect(t, "10 11", "10:ACKED 11:ACKED")
+			// Both were given back before the core hears of that. It takes the ack of
+			// 10, the head, whatever it has leased meanwhile, but 11 was not sent yet.
+			s.recall("phone", 1, 11)
+			s.recall("phone", 1, 10)
+			s.resend(1, 10)
+			s.lease(1, 11)
+			s.resend(1, 11)
+			again := r.last()
+			r.expect(t, "11 11", "10:ACKED")
+			ack(s, again)
+			r.expect(t, "", "11:ACKED")
+		})
+		t.Run(name+" after the recall", func(t *testing.T) {
+			r, s := newRecorder(t)
+			s.attach("phone", 1, Policy{Prefetch: 8, Resend: time.Second})
+			s.lease(1, 10)
+			first := r.last()
+			s.recall("phone", 1, 10)
+			ack(s, first)
+			s.lease(1, 10) // replayed
+			r.expect(t, "10 10", "")
+		})
+	}
+}
+
+func TestRecentMIDsAreTheLastThatWereNotRemoved(t *testing.T) {
+	var recent recentMIDs
+	var want []int64 // the oldest first
+	for mid := range int64(10 * maxRecent) {
+		recent.add(mid)
+		want = append(want, mid)[max(0, len(want)+1-maxRecent):]
+		if mid%7 == 0 {
+			gone := want[int(mid)%len(want)]
+			recent.remove(gone)
+			recent.remove(gone)
+			want = slices.DeleteFunc(want, func(m int64) bool { return m == gone })
+		}
+		for m := range mid + 2 {
+			if recent.has(m) != slices.Contains(want, m) {
+				t.Fatalf("after %d: has %d: %v, want %v", mid, m, recent.has(m), want)
+			}
+		}
+	}
 }
 
 func TestAfterARetryTheCoreSaysWhereToBegin(t *testing.T) {
