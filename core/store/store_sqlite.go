@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite"
@@ -52,6 +54,9 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := protect(path, fresh); err != nil {
+		return nil, openError(path, err)
+	}
 	// fsync would also push the log's timestamps through the journal of the
 	// file system; what is durable is the same. Where there is no fdatasync
 	// SQLite goes on with fsync.
@@ -76,6 +81,33 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	}
 	s.writing <- w
 	return s, nil
+}
+
+// protect makes the file, if there is none, and keeps what is in it and beside it
+// from other users. SQLite would make it as the umask says, which in a directory
+// that others may enter lets them read every message; what it puts beside the file
+// gets the file's mode.
+func protect(path string, fresh bool) error {
+	if fresh {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := file.Close(); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(name, info.Mode().Perm()&0o700)
+		}
+		// Somebody else's file is that one's to open and close.
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 func openWriter(path string, fresh bool) (_ *writer, err error) {
