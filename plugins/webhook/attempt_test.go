@@ -251,6 +251,37 @@ func TestABodyWithoutEndDelaysNoAckAndTheNextMessageALittle(t *testing.T) {
 	e.quiet(t)
 }
 
+// After a 101 the body is the connection itself, which ends when the endpoint
+// likes and not with the attempt.
+func TestASwitchOfProtocolsHoldsNothingUp(t *testing.T) {
+	for name, path := range map[string]string{"at once": "/switch", "behind a redirect": "/307/switch"} {
+		t.Run(name, func(t *testing.T) {
+			var switched atomic.Bool
+			redirect := redirecting(map[string]string{"switch": "/switch"})
+			e := listen(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/switch" {
+					redirect(w, r)
+					return
+				}
+				if !switched.Swap(true) {
+					switchProtocols(t, w)
+				}
+			})
+			b := start(t, `"timeout":1000,`+clientsOf(clientOf("wh1", e.URL+path)), plugintest.Options{})
+			b.Deliver("wh1", &pluginpb.Message{})
+			if got := b.expect(t, retry); got != "answered 101 Switching Protocols" {
+				t.Errorf("error %q", got)
+			}
+			begun := time.Now()
+			b.Deliver("wh1", &pluginpb.Message{})
+			b.expect(t, acked)
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("the next message took %v", took)
+			}
+		})
+	}
+}
+
 func TestARequestOnAConnectionThatWasClosedIsMadeAnewAtOnce(t *testing.T) {
 	for _, method := range []string{"GET", "POST"} {
 		var mu sync.Mutex

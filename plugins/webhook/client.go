@@ -113,6 +113,10 @@ const (
 
 // discard reads what is left of an answer, within bounds, and closes it.
 func discard(answer *http.Response) {
-	_, _ = io.CopyN(io.Discard, answer.Body, maxDiscard)
+	// After a switch of protocols the body is the connection itself: no context
+	// ends a read of it.
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.CopyN(io.Discard, answer.Body, maxDiscard)
+	}
 	_ = answer.Body.Close()
 }

@@ -198,3 +198,14 @@ func hangUp(t testing.TB, w http.ResponseWriter, reset bool) {
 	}
 	_ = conn.Close()
 }
+
+// switchProtocols answers 101 and leaves the connection open.
+func switchProtocols(t testing.TB, w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Errorf("endpoint: %v", err)
+		return
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+}

@@ -2,8 +2,10 @@ package webpush
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +52,33 @@ func TestBodyWithoutEndDelaysNoOutcome(t *testing.T) {
 	c.expect(c.Deliver("phone", &pluginpb.Message{}), handedOff)
 	if took := time.Since(began); took > plugintest.Patience/2 {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// After a 101 the body is the connection itself, which ends when the service
+// likes and not with the attempt.
+func TestSwitchOfProtocolsHoldsNothingUp(t *testing.T) {
+	var switched atomic.Bool
+	c := startAt(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if switched.Swap(true) {
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Errorf("push service: %v", err)
+			return
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+	}), `"retryTimeout":1000`)
+	if got := c.expect(c.Deliver("phone", &pluginpb.Message{}), retry).GetError(); got != `push service "127.0.0.1": status 101` {
+		t.Errorf("error %q", got)
+	}
+	began := time.Now()
+	c.expect(c.Deliver("phone", &pluginpb.Message{}), handedOff)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the next message took %v", took)
 	}
 }
 

@@ -59,6 +59,10 @@ func (p *plugin) post(ctx context.Context, s *webpushgo.Subscription, u *url.URL
 		return answer{}, errors.New(dial.Reason(err))
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		// The body is the connection itself: no context ends a read of it.
+		return answer{status: response.StatusCode, header: response.Header}, nil
+	}
 	// The head of the answer says what became of the message: a body that goes on
 	// holds nothing up.
 	defer time.AfterFunc(bodyTime, cancel).Stop()
