@@ -23,14 +23,14 @@ type CheckResult struct {
 // process. The owner's calls are as in a channel's life; results are in the
 // order of specs.
 func (s *Supervisor) Check(ctx context.Context, specs []Spec, owner Configurer) ([]CheckResult, error) {
-	dir, err := os.MkdirTemp("", "mpush-")
+	if len(specs) == 0 {
+		return nil, ctx.Err()
+	}
+	dir, done, err := s.passing()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	if err := checkSocketPath(dir); err != nil {
-		return nil, err
-	}
+	defer done()
 	results := make([]CheckResult, len(specs))
 	var all sync.WaitGroup
 	for i, spec := range specs {
@@ -51,20 +51,38 @@ func (s *Supervisor) Describe(ctx context.Context, spec Spec) (*pluginpb.Describ
 	if spec.Reattach != "" {
 		return nil, errors.New("it is reattached: its one life is not for asking")
 	}
-	dir, err := os.MkdirTemp("", "mpush-")
+	dir, done, err := s.passing()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	if err := checkSocketPath(dir); err != nil {
-		return nil, err
-	}
+	defer done()
 	inst, err := launch(ctx, spec, dir, &s.opts)
 	if err != nil {
 		return nil, err
 	}
 	defer inst.close(ctx, s.opts.Timeouts.Exit)
 	return describe(ctx, inst, &s.opts)
+}
+
+// passing is a directory for the sockets of plugins that are only asked: that of
+// the channels once there is one, so that asking while they run depends on no
+// other, else one that done removes.
+func (s *Supervisor) passing() (dir string, done func(), err error) {
+	s.mu.Lock()
+	held := s.dir
+	s.mu.Unlock()
+	if held != nil {
+		return held.path, func() {}, nil
+	}
+	if dir, err = os.MkdirTemp("", "mpush-"); err != nil {
+		return "", nil, err
+	}
+	done = func() { _ = os.RemoveAll(dir) }
+	if err := checkSocketPath(dir); err != nil {
+		done()
+		return "", nil, err
+	}
+	return dir, done, nil
 }
 
 func (s *Supervisor) checkOne(ctx context.Context, spec Spec, dir string, owner Configurer) (*pluginpb.DescribeResponse, error) {

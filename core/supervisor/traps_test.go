@@ -1,9 +1,12 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,5 +215,36 @@ func TestCheckAsksPluginsWithoutStartingThem(t *testing.T) {
 	}
 	if s := b.only(); s.State != Running || s.Restarts != 0 {
 		t.Errorf("status %+v", s)
+	}
+}
+
+func TestCheckOfARunningSupervisorNeedsNoDirectoryForTemporaryFiles(t *testing.T) {
+	b := newBench(t, nil)
+	b.start()
+	t.Setenv("TMPDIR", filepath.Join(b.dir, "missing"))
+	for _, specs := range [][]Spec{nil, {spec(t, "alpha", "")}} {
+		results, err := b.Check(t.Context(), specs, newOwner())
+		if err != nil || len(results) != len(specs) {
+			t.Fatalf("results %v, %v", results, err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+	}
+	assertNoSockets(t, b.dir)
+}
+
+func TestCheckOfNothingNeedsNoDirectory(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	s := New(Options{RuntimeDir: "unused", Logger: slog.New(newJournal()), Handler: newOwner()})
+	if results, err := s.Check(t.Context(), nil, newOwner()); err != nil || len(results) != 0 {
+		t.Errorf("results %v, %v", results, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Check(ctx, nil, newOwner()); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v with a context that has ended", err)
 	}
 }
