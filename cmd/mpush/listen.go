@@ -49,9 +49,11 @@ data directory on this machine, for which no token is needed.
 
 With --exec each message is given to a shell command: as JSON on its stdin and in
 MPUSH_MID, MPUSH_TEXT, MPUSH_DESP, MPUSH_EXTRA (JSON), MPUSH_SENDTYPE,
-MPUSH_TARGET, MPUSH_FROM (the sender's name) and MPUSH_FROM_METHOD. The message is
-acknowledged when the command exits with 0; else it comes again after
-websocket.retryTimeout, and the messages behind it wait.`,
+MPUSH_TARGET, MPUSH_FROM (the sender's name) and MPUSH_FROM_METHOD. A variable that
+would have more than 100 KiB is not set, nor are the longest if all of them are too
+much for the system: stdin has everything. The message is acknowledged when the
+command exits with 0; else it comes again after websocket.retryTimeout, and the
+messages behind it wait.`,
 		Example: `  mpush listen --name phone
   mpush listen --name nas --group machines --exec 'notify-send "$MPUSH_TEXT" "$MPUSH_DESP"'
   mpush listen --name job --once --json

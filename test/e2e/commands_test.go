@@ -172,6 +172,18 @@ func TestListenAcknowledgesWhatItsCommandHasDone(t *testing.T) {
 	}
 }
 
+func TestListenGivesACommandMoreThanAnEnvironmentHolds(t *testing.T) {
+	t.Parallel()
+	relay := harness.Start(t, nil)
+	relay.Away(t, "job", "")
+	long := postJSON("/job.send", `{"text":"hi","desp":"`+strings.Repeat("x", 200<<10)+`"}`, "Prefer: wait=0")
+	mid := sentMID(t, relay.Do(t, long))
+	got := operate(t, relay, "listen", "--name", "job", "--once", "--exec", "true")
+	if now := statusNow(t, relay, mid); got.Code != 0 || now["job"] != "ok" {
+		t.Errorf("exit code %d, the message is %v\n%s%s", got.Code, now, got.Stdout, got.Stderr)
+	}
+}
+
 func TestListenComesBackAndStatusNamesWhatWasKilled(t *testing.T) {
 	t.Parallel()
 	relay := harness.Start(t, nil)
