@@ -209,7 +209,10 @@ WHERE receiver = ? AND state = 0`, int64(record.Dead), int64(message.Failed), f.
 	if err := w.exec(`DELETE FROM route WHERE receiver = ?`, r.id); err != nil {
 		return err
 	}
-	if err := w.exec(`UPDATE receiver SET forgotten_at = ? WHERE id = ?`, max(f.At, 1), r.id); err != nil {
+	// No fold comes to it any more, and when its items are pruned the end of the
+	// queue is all that tells how many there were.
+	if err := w.exec(`UPDATE receiver SET forgotten_at = ?, tail_seq = ?, tail_bytes = ? WHERE id = ?`,
+		max(f.At, 1), int64(r.seq), r.bytes, r.id); err != nil {
 		return err
 	}
 	w.tails.hold(f.Receiver, nil)

@@ -30,9 +30,12 @@ type holder struct {
 type owned[T any] struct {
 	by  int
 	rec T
-	// void: an item that was replayed has left this place.
-	void bool
+	// void: an item that was replayed has left this place; pruned: one that was
+	// deleted, of which the books still know.
+	void, pruned bool
 }
+
+func (o *owned[T]) there() bool { return !o.void && !o.pruned }
 
 func (l *ledger) living(name string) int {
 	return slices.IndexFunc(l.holders, func(h holder) bool { return h.Name == name && !h.gone })
@@ -56,7 +59,7 @@ func (l *ledger) apply(op record.Op) error {
 	case *record.Settle:
 		by := l.living(op.Item.Receiver)
 		for i := range l.items {
-			if it := &l.items[i].rec.Item; l.items[i].by == by && !l.items[i].void && it.Seq == op.Item.Seq && it.MID == op.Item.MID && it.State == record.Open {
+			if it := &l.items[i].rec.Item; l.items[i].by == by && l.items[i].there() && it.Seq == op.Item.Seq && it.MID == op.Item.MID && it.State == record.Open {
 				*it = merged(*it, op.Item)
 			}
 		}
@@ -96,7 +99,7 @@ func (l *ledger) apply(op record.Op) error {
 		}
 		l.holders[by].gone = true
 		for i := range l.items {
-			if it := &l.items[i].rec.Item; l.items[i].by == by && !l.items[i].void && it.State == record.Open {
+			if it := &l.items[i].rec.Item; l.items[i].by == by && l.items[i].there() && it.State == record.Open {
 				*it = merged(*it, record.Item{
 					Receiver: it.Receiver, Seq: it.Seq, MID: it.MID, State: record.Dead, EndedAt: op.At, Reason: op.Reason,
 					Status: message.Status{Rank: message.Failed}, Tries: it.Tries,
@@ -155,7 +158,7 @@ func (l *ledger) put(p *record.Put) error {
 func (l *ledger) dead(receiver string, mid message.MID) int {
 	by := l.living(receiver)
 	return slices.IndexFunc(l.items, func(it owned[record.Queued]) bool {
-		return by >= 0 && it.by == by && !it.void && it.rec.MID == mid && it.rec.State == record.Dead && it.rec.Reason != record.Dropped
+		return by >= 0 && it.by == by && it.there() && it.rec.MID == mid && it.rec.State == record.Dead && it.rec.Reason != record.Dropped
 	})
 }
 
@@ -182,11 +185,22 @@ func (l *ledger) replay(p *record.Replay) {
 	}})
 }
 
+// prune deletes what has ended, and senders' keys.
+func (l *ledger) prune(before, keys int64) {
+	for i := range l.items {
+		it := &l.items[i].rec
+		if it.Message.AcceptedAt < before && it.State != record.Open && it.EndedAt < before {
+			l.items[i].pruned = true
+		}
+	}
+	l.keys = slices.DeleteFunc(l.keys, func(k record.Key) bool { return k.At <= keys })
+}
+
 // trace is what became of a message.
 func (l *ledger) trace(mid message.MID) (about *message.Message, items []record.Item) {
 	for by := range l.holders {
 		for _, it := range l.items {
-			if it.by == by && !it.void && it.rec.MID == mid {
+			if it.by == by && it.there() && it.rec.MID == mid {
 				about = it.rec.Message
 				items = append(items, it.rec.Item)
 			}
@@ -199,7 +213,7 @@ func (l *ledger) trace(mid message.MID) (about *message.Message, items []record.
 // letters are the dead letters of one living receiver.
 func (l *ledger) letters(receiver string) (letters []record.Queued) {
 	for _, it := range l.items {
-		if it.by == l.living(receiver) && !it.void && it.rec.State == record.Dead && it.rec.Reason != record.Dropped {
+		if it.by == l.living(receiver) && it.there() && it.rec.State == record.Dead && it.rec.Reason != record.Dropped {
 			letters = append(letters, it.rec)
 		}
 	}
@@ -241,7 +255,7 @@ func (l *ledger) end(by int) (seq record.Seq, bytes int64) {
 // backlog counts from the first open item on.
 func (l *ledger) backlog(by int) (items, bytes int64) {
 	for _, it := range l.items {
-		if it.by == by && (items > 0 || !it.void && it.rec.State == record.Open) {
+		if it.by == by && (items > 0 || it.there() && it.rec.State == record.Open) {
 			items++
 			bytes += int64(it.rec.Message.Size())
 		}
@@ -287,7 +301,7 @@ func (l *ledger) load() record.Registry {
 func (l *ledger) next(receiver string, after record.Seq, n, maxBytes int) (items []record.Queued, more bool) {
 	by := l.living(receiver)
 	for _, it := range l.items {
-		if it.by == by && !it.void && it.rec.Seq > after && it.rec.State == record.Open {
+		if it.by == by && it.there() && it.rec.Seq > after && it.rec.State == record.Open {
 			items = append(items, it.rec)
 		}
 	}
@@ -303,7 +317,7 @@ func (l *ledger) next(receiver string, after record.Seq, n, maxBytes int) (items
 func (l *ledger) find(receiver string, mid message.MID) (record.Queued, bool) {
 	by := l.living(receiver)
 	for _, it := range l.items {
-		if it.by == by && !it.void && it.rec.MID == mid {
+		if it.by == by && it.there() && it.rec.MID == mid {
 			return it.rec, true
 		}
 	}

@@ -46,6 +46,7 @@ func testMachine(t *testing.T, open Open, lives map[string]Life) {
 			"state":  m.state,
 			"trace":  m.trace,
 			"sent":   m.sent,
+			"prune":  m.prune,
 		}
 		for _, name := range slices.Sorted(maps.Keys(lives)) {
 			actions[name] = func(*rapid.T) { m.store, m.memory = lives[name](t, m.store), m.memory.Reopen() }
@@ -95,6 +96,7 @@ func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
 			Message: &message.Message{
 				MID: last + message.MID(rapid.IntRange(1, 3).Draw(t, "step")), SendType: message.Group,
 				Target: texts.Draw(t, "target"), Text: texts.Draw(t, "text"), Desp: texts.Draw(t, "desp"),
+				AcceptedAt: rapid.Int64Range(0, 3).Draw(t, "accepted"),
 			},
 			Receivers: rapid.SliceOfNDistinct(names, 0, 4, rapid.ID[string]).Draw(t, "receivers"),
 			Key:       key(t),
@@ -165,6 +167,25 @@ func (m *machine) sent(t *rapid.T) {
 		got, gotFound, err := s.Sent(m.ctx, sender, name)
 		same(t, i, "sent", got, err, want)
 		same(t, i, "sent found", gotFound, nil, found)
+	}
+}
+
+// prune goes on from step to step, as its caller does.
+func (m *machine) prune(t *rapid.T) {
+	before, keys := rapid.Int64Range(0, 4).Draw(t, "before"), rapid.Int64Range(-1, 9).Draw(t, "keys")
+	n := rapid.IntRange(1, 3).Draw(t, "n")
+	m.ledger.prune(before, keys)
+	for i, s := range []store.Store{m.store, m.memory} {
+		for next := message.MID(0); ; {
+			after := next
+			var err error
+			if next, err = s.Prune(m.ctx, before, keys, after, n); err != nil || next != 0 && next <= after {
+				t.Fatalf("store %d: prune after %d: %d, %v", i, after, next, err)
+			}
+			if next == 0 {
+				break
+			}
+		}
 	}
 }
 
