@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxBacklog is how many bytes may wait for a slow client. One packet of
-	// any size may wait besides.
+	// maxBacklog is how many bytes may wait for a slow client behind those that
+	// are being written. One packet of any size may wait besides.
 	maxBacklog = 256 << 10
 	// drainChunk is written to a slow client within drainTime, or the client is
 	// given up.
@@ -26,7 +26,8 @@ var errSlow = errors.New("the client reads too slowly")
 // once and without waking another. What the system's buffer takes is written by
 // the caller. Only what it does not take is kept, and written by a goroutine
 // that lives while there is something kept. A client that lets more than
-// maxBacklog gather is cut off; the core delivers again when it is back.
+// maxBacklog gather is cut off; the core delivers again when it is back. So at
+// most twice maxBacklog and a packet is kept: half is written, half waits.
 type transport struct {
 	net.Conn
 	raw      syscall.RawConn
@@ -35,7 +36,7 @@ type transport struct {
 
 	mu       sync.Mutex
 	backlog  []byte // not yet given to the drain goroutine
-	pending  int    // bytes of the backlog and of what is being drained
+	largest  int    // bytes of the largest packet in it
 	draining bool   // drain runs: nobody else may write
 	drained  sync.WaitGroup
 	err      error // why nothing can be written any more
@@ -90,12 +91,15 @@ func (t *transport) write(b []byte) (int, error) {
 		}
 		t.draining = true
 		t.drained.Go(t.drain)
-	} else if t.pending > 0 && t.pending+len(b) > maxBacklog {
+	}
+	// What is being written is not counted: a client may be busy with a large
+	// packet for minutes, and is told other things meanwhile.
+	t.largest = max(t.largest, len(rest))
+	if len(t.backlog)+len(rest)-t.largest > maxBacklog {
 		t.failLocked(errSlow)
 		return 0, errSlow
 	}
 	t.backlog = append(t.backlog, rest...)
-	t.pending += len(rest)
 	return len(b), nil
 }
 
@@ -104,10 +108,10 @@ func (t *transport) drain() {
 	for {
 		t.mu.Lock()
 		chunk := t.backlog
-		t.backlog = nil
+		t.backlog, t.largest = nil, 0
 		if len(chunk) == 0 || t.err != nil {
 			t.Conn.SetWriteDeadline(time.Time{})
-			t.draining, t.pending = false, 0
+			t.draining = false
 			t.mu.Unlock()
 			return
 		}
@@ -117,13 +121,10 @@ func (t *transport) drain() {
 			t.Conn.SetWriteDeadline(time.Now().Add(drainTime))
 			n, err := t.Conn.Write(part)
 			chunk = chunk[n:]
-			t.mu.Lock()
-			t.pending -= n
 			if err != nil {
+				t.mu.Lock()
 				t.failLocked(err)
-			}
-			t.mu.Unlock()
-			if err != nil {
+				t.mu.Unlock()
 				break
 			}
 		}
@@ -143,7 +144,7 @@ func (t *transport) failLocked(err error) {
 func (t *transport) backlogged() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.pending > 0
+	return t.draining
 }
 
 // Close closes the connection, at once, and gives up what was not written.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -84,14 +85,82 @@ func TestWritesToASlowClientDoNotBlockAndKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// piped is a transport over a pipe, which has no buffer: everything waits.
+func piped(t *testing.T) (*transport, net.Conn) {
+	t.Helper()
+	server, client := net.Pipe()
+	out := newTransport(server, newAttempts())
+	t.Cleanup(func() { client.Close(); out.Close() })
+	client.SetDeadline(time.Now().Add(plugintest.Patience))
+	return out, client
+}
+
+// awaitTaken waits until the drain goroutine has all that was written.
+func (t *transport) awaitTaken(tb testing.TB) {
+	tb.Helper()
+	for deadline := time.Now().Add(plugintest.Patience); ; runtime.Gosched() {
+		t.mu.Lock()
+		left := len(t.backlog)
+		t.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("%d bytes are left", left)
+		}
+	}
+}
+
+// A client on a slow link that takes a large packet is told other things
+// meanwhile, such as pongs, and may get another large one.
+func TestSmallPacketsWaitBehindLargeOnes(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		out, client := piped(t)
+		large, small := numbered(1<<20), []byte("ten bytes.")
+		packets := [][]byte{large, small}
+		if taken {
+			packets = append(packets, large, small, small)
+		}
+		for i, packet := range packets {
+			if n, err := out.Write(packet); n != len(packet) || err != nil {
+				t.Fatalf("taken %v, packet %d: wrote %d, %v", taken, i, n, err)
+			}
+			if taken && i == 0 {
+				out.awaitTaken(t)
+			}
+		}
+		sent := bytes.Join(packets, nil)
+		got := make([]byte, len(sent))
+		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {
+			t.Errorf("taken %v: read something else, %v", taken, err)
+		}
+	}
+}
+
+// writeUntilCut writes small packets until the client is given up for it, and
+// returns how many bytes were taken.
+func writeUntilCut(t *testing.T, out *transport) (total int) {
+	t.Helper()
+	for packet := make([]byte, 1000); ; total += len(packet) {
+		if _, err := out.Write(packet); err != nil {
+			if !errors.Is(err, errSlow) {
+				t.Fatal(err)
+			}
+			return total
+		}
+		// Some may have gone with what is being written.
+		if total > 2*(maxBacklog+len(packet)) {
+			t.Fatalf("%d bytes were taken", total)
+		}
+	}
+}
+
 func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	out, client := pair(t)
 	if _, err := out.Write(make([]byte, 32<<20)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := out.Write([]byte("x")); !errors.Is(err, errSlow) {
-		t.Fatalf("more than the backlog was taken: %v", err)
-	}
+	writeUntilCut(t, out)
 	if _, err := out.Write([]byte("x")); !errors.Is(err, errSlow) {
 		t.Errorf("after that: %v", err)
 	}
@@ -102,23 +171,30 @@ func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 }
 
 func TestBacklogIsBounded(t *testing.T) {
-	server, client := net.Pipe() // has no buffer: everything waits
-	defer client.Close()
-	out := newTransport(server, newAttempts())
-	total := 0
-	for {
-		n, err := out.Write(make([]byte, 1000))
-		if err != nil {
-			break
-		}
-		if total += n; total > maxBacklog+1000 {
-			t.Fatalf("%d bytes were kept", total)
-		}
+	out, _ := piped(t)
+	if total := writeUntilCut(t, out); total < maxBacklog {
+		t.Errorf("cut off after %d bytes", total)
 	}
 	out.Close()
 	out.Close()
 	if _, err := out.Write([]byte("x")); err == nil {
 		t.Error("written after close")
+	}
+}
+
+// One packet that waits may be of any size, two may not.
+func TestLargePacketsDoNotGather(t *testing.T) {
+	out, _ := piped(t)
+	large := make([]byte, 1<<20)
+	if _, err := out.Write(large); err != nil {
+		t.Fatal(err)
+	}
+	out.awaitTaken(t)
+	if _, err := out.Write(large); err != nil {
+		t.Errorf("behind the one that is being written none may wait: %v", err)
+	}
+	if _, err := out.Write(large); !errors.Is(err, errSlow) {
+		t.Errorf("a third one is taken: %v", err)
 	}
 }
 
