@@ -52,6 +52,7 @@ func (c *Core) moveOps(cfg *config.Config) error {
 	case cfg.Ops.Explicit:
 		return fmt.Errorf("ops.listen: %w", err)
 	}
+	_ = c.endpoint.Listen("") // the one before, perhaps public, is not configured any more; nowhere never fails
 	c.log.Warn("health and metrics are not served: set ops.listen to a free address, or to \"\"", "err", err)
 	return nil
 }
