@@ -50,8 +50,6 @@ func (p *plugin) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	case err != nil:
 		return sdk.Retry(p.noteFailure(c, d, reason(err)))
 	}
-	// An endpoint that goes on talking shall not hold up the next message.
-	defer time.AfterFunc(discardTime, cancel).Stop()
 	defer discard(answer)
 	switch code := answer.StatusCode; {
 	case code >= 200 && code < 300:
@@ -111,8 +109,11 @@ const (
 	discardTime = time.Second
 )
 
-// discard reads what is left of an answer, within bounds, and closes it.
+// discard reads what is left of an answer, within bounds, and closes it. An
+// endpoint that goes on talking holds up neither the next message nor the
+// request that a redirect leads to.
 func discard(answer *http.Response) {
+	defer time.AfterFunc(discardTime, func() { _ = answer.Body.Close() }).Stop()
 	// After a switch of protocols the body is the connection itself: no context
 	// ends a read of it.
 	if answer.StatusCode != http.StatusSwitchingProtocols {

@@ -188,6 +188,24 @@ func TestRedirectsEnd(t *testing.T) {
 	}
 }
 
+// What a redirect says besides where it leads does not take up the attempt, in
+// which the answer is still to come.
+func TestABodyWithoutEndDelaysARedirectALittle(t *testing.T) {
+	redirect := redirecting(map[string]string{"next": "/end"})
+	e := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		redirect(w, r)
+		if r.URL.Path != "/end" {
+			_ = http.NewResponseController(w).Flush()
+			hang(w, r)
+		}
+	})
+	b := start(t, `"timeout":10000,`+clientsOf(clientOf("wh1", e.URL+"/307/next")), plugintest.Options{})
+	b.Deliver("wh1", &pluginpb.Message{})
+	if got := b.expect(t, acked); got != "" {
+		t.Error(got)
+	}
+}
+
 func TestRedirectsLeadToHTTP(t *testing.T) {
 	for _, location := range []string{"ftp://" + private + "/", "javascript:" + private, "http:///" + private, "http://%zz" + private, "mailto:x@y"} {
 		e := listen(t, redirecting(map[string]string{"next": location}))
