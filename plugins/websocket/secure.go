@@ -14,8 +14,12 @@ type secure struct {
 	tooBig []byte // written in the place of bareTooBig
 }
 
-// Write encrypts and writes or keeps all of b, or fails for good.
+// Write encrypts and writes or keeps all of b, or fails for good. It is not
+// called twice at once.
 func (s *secure) Write(b []byte) (int, error) {
+	// A large packet is many records, each of which is a Write of its own.
+	s.out.join(true)
+	defer s.out.join(false)
 	n, err := s.SecureConn.Write(orReason(b, s.tooBig))
 	return min(n, len(b)), err
 }

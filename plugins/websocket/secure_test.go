@@ -1,14 +1,17 @@
 package websocket
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"mpush/sdk/listen"
 	"mpush/sdk/pluginpb"
 	"mpush/sdk/plugintest"
 	"mpush/test/ca"
@@ -47,6 +50,40 @@ func TestEncryptedSocketReceives(t *testing.T) {
 		if o := core.Outcome(); o.GetMid() != mid {
 			t.Errorf("outcome %v", o)
 		}
+	}
+}
+
+// A packet is one however many records it is encrypted as: however large, it is
+// taken whole, and what follows it, too.
+func TestLargeEncryptedPacketToASlowClientIsKeptWhole(t *testing.T) {
+	pair := ca.New(t).Issue(t, "relay", time.Hour)
+	certificate, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, bare := piped(t)
+	server := &secure{SecureConn: &listen.SecureConn{Conn: tls.Server(out, &tls.Config{Certificates: []tls.Certificate{certificate}})}, out: out}
+	client := tls.Client(bare, &tls.Config{InsecureSkipVerify: true})
+	greeted := make(chan error, 1)
+	go func() { greeted <- server.HandshakeContext(t.Context()) }()
+	if err := client.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-greeted; err != nil {
+		t.Fatal(err)
+	}
+	sent := numbered(1 << 20)
+	for _, packet := range [][]byte{sent[:1000], sent[1000:]} { // as the library writes a frame
+		if n, err := server.Write(packet); n != len(packet) || err != nil {
+			t.Fatalf("wrote %d of %d, %v", n, len(packet), err)
+		}
+	}
+	if _, err := server.Write([]byte("tail.")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(sent)+5)
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, append(sent, "tail."...)) {
+		t.Errorf("read something else, %v", err)
 	}
 }
 

@@ -37,6 +37,8 @@ type transport struct {
 	mu       sync.Mutex
 	backlog  []byte // not yet given to the drain goroutine
 	largest  int    // bytes of the largest packet in it
+	packet   int    // bytes of the last packet in it
+	joining  bool   // what is written belongs to the last packet
 	draining bool   // drain runs: nobody else may write
 	drained  sync.WaitGroup
 	err      error // why nothing can be written any more
@@ -94,7 +96,11 @@ func (t *transport) write(b []byte) (int, error) {
 	}
 	// What is being written is not counted: a client may be busy with a large
 	// packet for minutes, and is told other things meanwhile.
-	t.largest = max(t.largest, len(rest))
+	if !t.joining {
+		t.packet = 0
+	}
+	t.packet += len(rest)
+	t.largest = max(t.largest, t.packet)
 	if len(t.backlog)+len(rest)-t.largest > maxBacklog {
 		t.failLocked(errSlow)
 		return 0, errSlow
@@ -103,12 +109,19 @@ func (t *transport) write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// join begins a packet that is written in parts, or ends it.
+func (t *transport) join(on bool) {
+	t.mu.Lock()
+	t.packet, t.joining = 0, on
+	t.mu.Unlock()
+}
+
 // drain writes the backlog until there is none.
 func (t *transport) drain() {
 	for {
 		t.mu.Lock()
 		chunk := t.backlog
-		t.backlog, t.largest = nil, 0
+		t.backlog, t.largest, t.packet = nil, 0, 0
 		if len(chunk) == 0 || t.err != nil {
 			t.Conn.SetWriteDeadline(time.Time{})
 			t.draining = false

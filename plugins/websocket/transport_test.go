@@ -198,6 +198,24 @@ func TestLargePacketsDoNotGather(t *testing.T) {
 	}
 }
 
+func TestPacketsInPartsAreBoundedAsOthersAre(t *testing.T) {
+	out, _ := piped(t)
+	var err error
+	packets := 0
+	for ; err == nil && packets <= 2*(maxBacklog/1000+1); packets++ {
+		out.join(true)
+		for range 10 {
+			if err == nil {
+				_, err = out.Write(make([]byte, 100))
+			}
+		}
+		out.join(false)
+	}
+	if !errors.Is(err, errSlow) {
+		t.Errorf("%d packets were taken, %v", packets, err)
+	}
+}
+
 func TestWriteAfterTheClientHasGoneFails(t *testing.T) {
 	out, client := pair(t)
 	client.SetLinger(0)
