@@ -38,8 +38,31 @@ type buckets[K comparable] struct {
 // bucket is one key's. Times are since the Guard's start.
 type bucket[K comparable] struct {
 	key  K
-	full time.Duration // when it is full again; it only ever grows
+	full time.Duration // when it is full again; it only ever grows, but for change
 	rank time.Duration // its place in the queue: full, or what that was
+}
+
+// change makes buckets fill at another rate. What was taken of each stays taken, all
+// of it at most, and is filled at the new rate: who has emptied one that was slow
+// does not wait for that.
+func (b *buckets[K]) change(to rate, now time.Duration) {
+	old := b.rate
+	b.rate = to
+	if to == old {
+		return
+	}
+	for _, one := range b.queue {
+		if left := one.full - now; left > 0 {
+			if to.every != old.every {
+				// In a float, since it may be more than a Duration holds.
+				gone := float64(left) / float64(old.every)
+				left = time.Duration(min(gone*float64(to.every), float64(longest)))
+			}
+			one.full = now + min(left, to.every*time.Duration(to.burst))
+		}
+		one.rank = one.full
+	}
+	heap.Init(&b.queue)
 }
 
 // check returns a key's bucket, nil for a full one, and how long it is until

@@ -57,6 +57,33 @@ func TestBucketsAgreeWithTheirModel(t *testing.T) {
 	b.consistent(t)
 }
 
+// A change of the rate leaves each what it has taken, and who is forgotten first.
+func TestChangedRateLeavesWhatWasTaken(t *testing.T) {
+	b := buckets[int]{rate: newRate(time.Second, 1, 20)}
+	for key := range 1000 {
+		for range 1 + key%20 {
+			b.takeOne(key, 0)
+		}
+	}
+	const now = 5500 * time.Millisecond
+	b.change(newRate(time.Second, 4, 10), now)
+	b.consistent(t)
+	for key := range 1000 {
+		left := time.Duration(1+key%20)*time.Second - now
+		want := now + min(max(left/4, 0), 2500*time.Millisecond)
+		if got := max(b.byKey[key].full, now); got != want {
+			t.Fatalf("%d is full at %v, want %v", key, got, want)
+		}
+	}
+	for last := time.Duration(0); len(b.queue) > 0; b.forget() {
+		first := b.first(1)
+		if first == nil || first.full < last {
+			t.Fatalf("%+v after what is full at %v", first, last)
+		}
+		last = first.full
+	}
+}
+
 func TestWhatIsFullAgainIsForgotten(t *testing.T) {
 	b := buckets[int]{rate: newRate(time.Second, 1, 10)}
 	for key := range 1000 {

@@ -88,14 +88,21 @@ func New(limits Limits, log *slog.Logger, now func() time.Time) *Guard {
 	return g
 }
 
-// Change replaces the limits. What clients did before it stays counted.
+// Change replaces the limits. What clients did before it stays counted, also over
+// a time without a limit.
 func (g *Guard) Change(limits Limits) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.limits = limits
-	publish := newRate(time.Second, limits.PublishRate, limits.PublishBurst)
-	failure := newRate(forgiveTime, limits.AuthFailures, limits.AuthFailures)
-	g.senders.rate, g.names.rate, g.failures.rate = publish, publish, failure
+	now := g.elapsed()
+	if limits.PublishRate != 0 {
+		publish := newRate(time.Second, limits.PublishRate, limits.PublishBurst)
+		g.senders.change(publish, now)
+		g.names.change(publish, now)
+	}
+	if limits.AuthFailures != 0 {
+		g.failures.change(newRate(forgiveTime, limits.AuthFailures, limits.AuthFailures), now)
+	}
 }
 
 // Publish counts a message that a client wants to send, or refuses it. remote is

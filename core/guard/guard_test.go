@@ -253,6 +253,38 @@ func TestChangedLimitsHoldAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhoUsedUpABurstIsHeldToTheNewRateAtOnce(t *testing.T) {
+	g, clock, _ := newGuard(Limits{PublishRate: 1, PublishBurst: 2000, AuthFailures: 5})
+	passes(g, "192.0.2.1", "ann", 2000)
+	for range 5 {
+		g.Login("192.0.2.1", false)
+	}
+	clock.advance(100 * time.Second)
+	g.Change(Limits{PublishRate: 200, PublishBurst: 2000, AuthFailures: 600})
+	if n := passes(g, "192.0.2.1", "ann", 300); n != 100 {
+		t.Errorf("%d are let through, 100 were paid for", n)
+	}
+	if refused := g.Publish("192.0.2.1", "ann"); refused == nil || refused.After != 5*time.Millisecond {
+		t.Errorf("then %+v", refused)
+	}
+	clock.advance(time.Second)
+	if n := passes(g, "192.0.2.1", "ann", 300); n != 200 {
+		t.Errorf("%d in a second", n)
+	}
+	if delay, refused := g.Login("192.0.2.1", false); refused != nil || delay != 400*time.Millisecond {
+		t.Errorf("a fifth failure that counts: %v, %v", delay, refused)
+	}
+	g.Change(Limits{}) // which says nothing of what is counted
+	g.Change(Limits{PublishRate: 1, PublishBurst: 2000})
+	if refused := g.Publish("192.0.2.1", "ann"); refused == nil || refused.After != time.Second {
+		t.Errorf("at the old rate again %+v", refused)
+	}
+	g.Change(Limits{PublishRate: 1, PublishBurst: 10})
+	if refused := g.Publish("192.0.2.1", "ann"); refused == nil || refused.After != time.Second {
+		t.Errorf("nobody owes more than a burst, but %+v", refused)
+	}
+}
+
 func TestExtremeLimitsDoNotOverflow(t *testing.T) {
 	const huge = 1 << 53
 	g, _, _ := newGuard(Limits{PublishRate: 1, PublishBurst: huge, AuthFailures: huge})
@@ -269,6 +301,9 @@ func TestExtremeLimitsDoNotOverflow(t *testing.T) {
 	g.Change(Limits{PublishRate: 1})
 	if n := passes(g, "192.0.2.3", "", 1000); n != 1 {
 		t.Errorf("%d of no burst", n)
+	}
+	if refused := g.Publish("192.0.2.2", ""); refused == nil || refused.After <= 0 || refused.After > time.Second {
+		t.Errorf("of what is left of a large rate: %+v", refused)
 	}
 }
 

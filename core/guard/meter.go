@@ -29,7 +29,10 @@ func NewMeter(limit string, now func() time.Time) *Meter {
 func (m *Meter) Change(perSecond, burst int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.open, m.bucket.rate = perSecond == 0, newRate(time.Second, perSecond, burst)
+	m.open = perSecond == 0
+	if !m.open {
+		m.bucket.change(newRate(time.Second, perSecond, burst), m.elapsed())
+	}
 }
 
 // Take counts a message, or refuses it.
@@ -42,7 +45,7 @@ func (m *Meter) Take() *Refusal {
 	if m.open {
 		return nil
 	}
-	now := m.now().Sub(m.start)
+	now := m.elapsed()
 	found, wait := m.bucket.check(struct{}{}, now)
 	if wait > 0 {
 		return &Refusal{Limit: m.limit, What: "too many messages from", Whose: "this channel", After: wait}
@@ -50,3 +53,5 @@ func (m *Meter) Take() *Refusal {
 	m.bucket.take(found, struct{}{}, now)
 	return nil
 }
+
+func (m *Meter) elapsed() time.Duration { return m.now().Sub(m.start) }

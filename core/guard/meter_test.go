@@ -36,6 +36,10 @@ func TestMeterLetsABurstPassAndThenItsRate(t *testing.T) {
 		if got := passes(); got != 30 {
 			t.Errorf("%d after a pause", got)
 		}
+		m.Change(100, 30)
+		if after := m.Take().After; after != 10*time.Millisecond {
+			t.Errorf("at a higher rate again after %v", after)
+		}
 		m.Change(0, 0)
 		if got := passes(); got != 1000 {
 			t.Errorf("%d without a limit again", got)
