@@ -210,39 +210,44 @@ type incoming struct {
 const mostSeen = 1000
 
 // deal shows a message, or has it dealt with, and tells whether that is done.
-// One that was dealt with before is not shown again.
-func (l *listening) deal(ctx context.Context, m *incoming) bool {
+// One that was dealt with before is not shown again. An error ends the receiver:
+// what can not be shown now can not be shown a moment later, either.
+func (l *listening) deal(ctx context.Context, m *incoming) (done bool, err error) {
 	if slices.Contains(l.seen, m.MID) {
-		return true
+		return true, nil
 	}
 	if l.json || l.exec == "" {
-		l.show(m)
+		if err := l.show(m); err != nil {
+			return false, refusal{fmt.Errorf("%s is not acknowledged: %w", clean(m.MID), err)}
+		}
 	}
 	if l.exec != "" {
 		if err := execute(ctx, l.exec, m, l.out, l.say); err != nil {
 			fmt.Fprintf(l.say, "mpush: %s is not acknowledged and comes again: --exec: %v\n", clean(m.MID), err)
-			return false
+			return false, nil
 		}
 	}
 	if l.seen = append(l.seen, m.MID); len(l.seen) > mostSeen {
 		l.seen = slices.Delete(l.seen, 0, mostSeen/2)
 	}
-	return true
+	return true, nil
 }
 
-func (l *listening) show(m *incoming) {
+func (l *listening) show(m *incoming) error {
 	if l.json {
 		encoder := json.NewEncoder(l.out)
 		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(m) // to stdout
-		return
+		return encoder.Encode(m)
 	}
+	var b strings.Builder
 	from := clean(cmp.Or(m.From.Name, m.From.Method))
-	fmt.Fprintf(l.out, "%s  %s%s\n", l.painted.in(l.painted.grey, time.Now().Format(time.TimeOnly)), clean(m.Message.Text), l.painted.in(l.painted.grey, "  from "+from))
+	fmt.Fprintf(&b, "%s  %s%s\n", l.painted.in(l.painted.grey, time.Now().Format(time.TimeOnly)), clean(m.Message.Text), l.painted.in(l.painted.grey, "  from "+from))
 	if m.Message.Desp != "" {
-		fmt.Fprintf(l.out, "          %s\n", clean(m.Message.Desp))
+		fmt.Fprintf(&b, "          %s\n", clean(m.Message.Desp))
 	}
 	if extra := string(m.Message.Extra); extra != "" && extra != "{}" {
-		fmt.Fprintf(l.out, "          %s\n", l.painted.in(l.painted.grey, clean(extra)))
+		fmt.Fprintf(&b, "          %s\n", l.painted.in(l.painted.grey, clean(extra)))
 	}
+	_, err := io.WriteString(l.out, b.String())
+	return err
 }

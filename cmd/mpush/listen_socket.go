@@ -60,8 +60,11 @@ func (l *listening) connection(ctx context.Context) (came bool, err error) {
 		s.err = s.read(reading, l)
 	})
 	for m := range s.messages {
-		done := l.deal(ctx, m)
+		done, err := l.deal(ctx, m)
 		s.free()
+		if err != nil {
+			return true, err
+		}
 		if !done {
 			continue
 		}

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -181,6 +183,30 @@ func TestListenGivesACommandMoreThanAnEnvironmentHolds(t *testing.T) {
 	got := operate(t, relay, "listen", "--name", "job", "--once", "--exec", "true")
 	if now := statusNow(t, relay, mid); got.Code != 0 || now["job"] != "ok" {
 		t.Errorf("exit code %d, the message is %v\n%s%s", got.Code, now, got.Stdout, got.Stderr)
+	}
+}
+
+func TestListenKeepsWhatItCouldNotWriteInTheQueue(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	relay := harness.Start(t, nil)
+	relay.Away(t, "log", "")
+	mid := midOf(t, operates(t, relay, "send", "log", "hi"))
+	var stderr bytes.Buffer
+	listen := exec.Command(harness.Program(t, "mpush"), "listen", "--name", "log", "--once", "--json", "--data", "data")
+	listen.Dir, listen.Stdout, listen.Stderr = relay.Dir, full, &stderr
+	if err := listen.Run(); listen.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), mid+" is not acknowledged: write ") {
+		t.Errorf("%v\n%s", err, stderr.String())
+	}
+	if now := statusNow(t, relay, mid); now["log"] == "ok" {
+		t.Fatalf("the message is %v", now)
+	}
+	if got := operate(t, relay, "listen", "--name", "log", "--once", "--json"); got.Code != 0 || !strings.Contains(got.Stdout, mid) {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 }
 
