@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"mpush/core/engine"
 	"mpush/core/message"
@@ -39,8 +40,8 @@ func (s *Server) send(r *http.Request) (any, error) {
 	}
 	if string(send.Extra) == "null" {
 		publish.Extra = nil
-	} else if len(send.Extra) > 0 && send.Extra[0] != '{' {
-		return nil, badRequest("extra: expected a JSON object")
+	} else if len(send.Extra) > 0 && (send.Extra[0] != '{' || !utf8.Valid(send.Extra)) { // the decoder takes any bytes
+		return nil, badRequest("extra: expected a JSON object in UTF-8")
 	}
 	if send.WaitMs < 0 || send.WaitMs > maxWait.Milliseconds() {
 		return nil, badRequest("waitMs: expected 0 to %d", maxWait.Milliseconds())

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,27 @@ func TestSendPublishesWhatIsAsked(t *testing.T) {
 	}
 	if got[1].Key != p.Key || got[2].Key.Digest == p.Key.Digest {
 		t.Errorf("keys %+v, %+v, %+v", p.Key, got[1].Key, got[2].Key)
+	}
+}
+
+// What is no text would close every connection that it is written to.
+func TestSendTakesAnExtraOfTextAlone(t *testing.T) {
+	var got []*engine.Publish
+	c := open(t, &office{answer: func(event engine.Event) (engine.AnswerBody, error) {
+		got = append(got, event.(*engine.Publish))
+		return engine.Published{MID: 9}, nil
+	}}, t.TempDir())
+	for _, extra := range []string{"{\"a\":\"\xff\"}", "{\"\xc3\":1}", "{\"a\":[{\"b\":\"\xed\xa0\x80\"}]}"} {
+		var refused *Error
+		if _, err := c.Send(t.Context(), Send{Target: "a", Extra: []byte(extra)}); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest || !strings.HasPrefix(refused.Message, "extra: ") {
+			t.Errorf("%q: %v", extra, err)
+		}
+	}
+	if len(got) > 0 {
+		t.Errorf("published %+v", got[0])
+	}
+	if _, err := c.Send(t.Context(), Send{Target: "a", Extra: []byte(`{"ä":"\ud800 标题"}`)}); err != nil || string(got[0].Extra) != `{"ä":"\ud800 标题"}` {
+		t.Errorf("%v, published %+v", err, got)
 	}
 }
 
