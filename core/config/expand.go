@@ -123,6 +123,7 @@ func readIncluded(dir, name string, in inputs) (string, error) {
 	// Not opened before it is known to be a file: opening a pipe would wait.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
+		in.note(path, nil)
 		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	var content []byte

@@ -45,7 +45,7 @@ func load(opts Options) (*Config, error) {
 	if path == "" {
 		path = DefaultPath
 	}
-	text, err := readSource(path, opts.PathExplicit, opts.inputs)
+	text, err := readSource(path, opts.PathExplicit, !opts.Watcher.follows(), opts.inputs)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -245,6 +246,44 @@ func TestMissingFile(t *testing.T) {
 	}
 	if _, err := Load(Options{Path: large}); err == nil || !strings.Contains(err.Error(), "larger than 4 MiB") {
 		t.Errorf("large: %v", err)
+	}
+}
+
+func TestPipeIsRefusedAndNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "config file: " + path + " is not a regular file"
+	if _, err := Load(Options{Path: path, PathExplicit: true}); err == nil || err.Error() != want {
+		t.Errorf("load: %v", err)
+	}
+	if _, err := Pin(Options{Path: path}, "x"); err == nil || err.Error() != want {
+		t.Errorf("pin: %v", err)
+	}
+}
+
+// A shell's <(…) is such a pipe, and so may be /dev/stdin.
+func TestPipeOfTheStartIsReadOnce(t *testing.T) {
+	w := newWatched(t)
+	read, write, err := os.Pipe()
+	w.must(err)
+	defer read.Close()
+	_, err = write.WriteString(`{"token": "first"}`)
+	w.must(errors.Join(err, write.Close()))
+	path := fmt.Sprintf("/dev/fd/%d", read.Fd())
+	o := Options{Path: path, PathExplicit: true, Watcher: w.watcher}
+	c, err := Load(o)
+	w.must(err)
+	if c.Token.Reveal() != "first" {
+		t.Errorf("token %q", c.Token.Reveal())
+	}
+	w.watcher.compare()
+	if len(w.watcher.Changes()) > 0 {
+		t.Error("it counts as changed")
+	}
+	if _, err := Load(o); err == nil || err.Error() != "config file: "+path+" is not a regular file" {
+		t.Errorf("a second time: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ func Pin(opts Options, name string) (Pinned, error) {
 	if path == "" {
 		path = DefaultPath
 	}
-	file, err := readSource(path, opts.PathExplicit || path != DefaultPath, nil)
+	file, err := readSource(path, opts.PathExplicit || path != DefaultPath, false, nil)
 	if err != nil {
 		return Pinned{}, err
 	}

@@ -32,9 +32,19 @@ type place struct {
 	origin string // of an override: the variable or flag; else ""
 }
 
-// readSource reads the configuration. explicit: the operator named the file.
-func readSource(path string, explicit bool, in inputs) (source, error) {
-	text, err := readFile(path)
+// readSource reads the configuration. explicit: the operator named the file;
+// first: nothing was read yet, so that what the process was handed may be a pipe.
+func readSource(path string, explicit, first bool, in inputs) (source, error) {
+	// Not opened before it is known to be a file: opening a pipe would wait.
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() && !(first && handed(path)) {
+		in.note(path, nil)
+		return source{}, fmt.Errorf("config file: %s is not a regular file", path)
+	}
+	var text []byte
+	if err == nil {
+		text, err = readFile(path)
+	}
 	in.note(path, text)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && explicit:
@@ -48,6 +58,12 @@ func readSource(path string, explicit bool, in inputs) (source, error) {
 		return source{}, fmt.Errorf("config file %s is larger than %d MiB", path, maxFileBytes>>20)
 	}
 	return newSource(path, text), nil
+}
+
+// handed tells whether a path is what the process was started with: its stdin,
+// or a shell's <(…). It can be read once.
+func handed(path string) bool {
+	return path == "/dev/stdin" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/self/fd/")
 }
 
 // readFile returns a file's content, or maxFileBytes and one more of it; never

@@ -112,7 +112,7 @@ func editTokens(opts Options, edits func(path string, f *tokenFile) ([]edit, err
 	if path = opts.Path; path == "" {
 		path = DefaultPath
 	}
-	file, err := readSource(path, opts.PathExplicit || path != DefaultPath, nil)
+	file, err := readSource(path, opts.PathExplicit || path != DefaultPath, false, nil)
 	if err != nil {
 		return "", err
 	}

@@ -141,6 +141,16 @@ func (w *Watcher) follow(files inputs) error {
 	return err
 }
 
+// follows tells whether something was read with it before. It may be nil.
+func (w *Watcher) follows() bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.files != nil
+}
+
 // watch has the directories of all files watched, and no others. It tells
 // whether some are new. Call with mu held.
 func (w *Watcher) watch() (more bool, err error) {
@@ -170,11 +180,11 @@ func (w *Watcher) watch() (more bool, err error) {
 	return more, errors.Join(errs...)
 }
 
-// inputs are the regular files that a configuration was read from, by absolute
-// path, with what they held. A nil map notes nothing.
+// inputs are the files that a configuration was read from, by absolute path, with
+// what they held; of pipes, those that were refused. A nil map notes nothing.
 type inputs map[string][sha256.Size]byte
 
-// note remembers a file as it is read: nil if it can not be.
+// note remembers a file as it is read: nil if it can not be, or is none.
 func (in inputs) note(path string, content []byte) {
 	if in == nil {
 		return
@@ -184,7 +194,7 @@ func (in inputs) note(path string, content []byte) {
 		return
 	}
 	// To read a pipe again would wait, and take what others wait for.
-	if info, err := os.Stat(absolute); err == nil && !info.Mode().IsRegular() {
+	if info, err := os.Stat(absolute); content != nil && err == nil && !info.Mode().IsRegular() {
 		return
 	}
 	in[absolute] = digest(content)

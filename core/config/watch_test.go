@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,6 +128,25 @@ func TestIncludedFilesAreWatched(t *testing.T) {
 	w.write("secrets/token", "second\n")
 	w.changes()
 	w.loads("second")
+}
+
+func TestPipeInTheWayIsRefusedUntilThereIsAFileAgain(t *testing.T) {
+	for _, name := range []string{"config.json", "token"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched(t)
+			text := map[string]string{"config.json": `{"token": "${file:token}"}`, "token": "first"}
+			w.write("token", text["token"])
+			w.write("config.json", text["config.json"])
+			w.loads("first")
+			w.must(syscall.Mkfifo(w.path("pipe"), 0o600))
+			w.must(os.Rename(w.path("pipe"), w.path(name)))
+			w.changes()
+			w.fails()
+			w.write(name, text[name])
+			w.changes()
+			w.loads("first")
+		})
+	}
 }
 
 // Kubernetes mounts a file as a link through a link to a directory, which it
