@@ -16,6 +16,7 @@ import (
 
 	"mpush/core/auth"
 	"mpush/core/config"
+	"mpush/core/control"
 	"mpush/core/engine"
 	"mpush/core/link"
 	"mpush/core/ops"
@@ -174,7 +175,7 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 		failed()
 		relayed <- err
 	}()
-	beside, err := c.operate(running)
+	hangUp, beside, err := c.operate(running)
 	if err == nil {
 		defer beside()
 		defer failed() // it ends before that is waited for
@@ -188,9 +189,12 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 		<-running.Done()
 	}
 	_ = c.relay.Submit(relayContext, &engine.Stopping{})
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime-control.Patience)
 	defer cancel()
 	c.supervisor.Stop(drain)
+	if hangUp != nil {
+		hangUp() // the relay answers the last requests
+	}
 	stopRelay()
 	if storeErr := <-relayed; storeErr != nil {
 		return fmt.Errorf("the data directory failed: %w", storeErr)

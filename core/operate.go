@@ -14,20 +14,21 @@ import (
 )
 
 // operate does what goes on beside the traffic while the relay runs: it answers
-// the operator, tidies the history and watches the disk. It begins at once; the
-// returned function waits for its end after ctx has ended.
-func (c *Core) operate(ctx context.Context) (wait func(), err error) {
+// the operator, tidies the history and watches the disk. It begins at once. The
+// operator is answered until hangUp is called, also while channels drain; wait
+// waits for the end of the rest after ctx has ended.
+func (c *Core) operate(ctx context.Context) (hangUp, wait func(), err error) {
 	desk, err := c.relay.Desk(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	listener, err := control.Listen(c.options.DataDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := c.openOps(desk); err != nil {
 		_ = listener.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	server := control.Server{
 		Store: c.store, Desk: desk, Channels: c.channels, Lend: c.lend, Log: c.log,
@@ -37,16 +38,21 @@ func (c *Core) operate(ctx context.Context) (wait func(), err error) {
 		},
 		Forgotten: c.board.Forget, Version: c.options.Version,
 	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := server.Serve(ctx, listener); err != nil {
+	var answering, running sync.WaitGroup
+	asking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	answering.Go(func() {
+		if err := server.Serve(asking, listener); err != nil {
 			c.log.Error("the operator's commands are not answered any more", "err", err)
 		}
 	})
 	running.Go(func() { c.relay.Keep(ctx, c.store, c.keeping) })
 	running.Go(func() { c.watchDisk(ctx) })
 	running.Go(func() { c.watchTokens(ctx) })
-	return func() {
+	hangUp = func() {
+		stop()
+		answering.Wait()
+	}
+	return hangUp, func() {
 		running.Wait()
 		c.endpoint.Close()
 	}, nil

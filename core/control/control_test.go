@@ -32,13 +32,15 @@ type office struct {
 	letters  []record.Queued
 	accounts []record.Account
 	backup   func(path string) error
-	lend     func(name, group string) (string, error)
-	answer   func(engine.Event) (engine.AnswerBody, error)
-	asked    []string // of Dead
-	names    []string // of receivers
-	queues   map[string][]record.Queued
-	channels []Channel
-	gone     []string // that were forgotten
+	// backupWhile is a backup that takes its time.
+	backupWhile func(context.Context) error
+	lend        func(name, group string) (string, error)
+	answer      func(engine.Event) (engine.AnswerBody, error)
+	asked       []string // of Dead
+	names       []string // of receivers
+	queues      map[string][]record.Queued
+	channels    []Channel
+	gone        []string // that were forgotten
 }
 
 func (o *office) Dead(_ context.Context, receiver string, below message.MID, n int) ([]record.Queued, error) {
@@ -76,7 +78,12 @@ func (o *office) Away(_ context.Context, before int64, after string, n int) (nam
 	return names, nil
 }
 
-func (o *office) Backup(_ context.Context, path string) error { return o.backup(path) }
+func (o *office) Backup(ctx context.Context, path string) error {
+	if o.backupWhile != nil {
+		return o.backupWhile(ctx)
+	}
+	return o.backup(path)
+}
 
 func (o *office) Ask(_ context.Context, event func(engine.LinkID, engine.RequestID) engine.Event) (engine.AnswerBody, error) {
 	return o.answer(event(1, engine.RequestID{Number: 1}))

@@ -92,27 +92,48 @@ func Listen(dataDir string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve answers until ctx ends.
+// Patience is how long the requests that are under way when Serve is to end have
+// for their answers.
+const Patience = time.Second
+
+// Serve answers until ctx ends, and then those who have asked by then. What reads
+// for long, a backup above all, ends with ctx.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	server := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           s.handler(ctx),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		patience, cancel := context.WithTimeout(requests, Patience)
+		defer cancel()
+		if server.Shutdown(patience) != nil {
+			_ = server.Close()
+		}
+	})
 	var sampling sync.WaitGroup
 	sampling.Go(func() { s.sample(ctx) })
 	defer sampling.Wait()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	err := server.Serve(listener)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
 }
 
 // Handler is the API.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.handler(context.Background()) }
+
+// handler is the API, whose long reads end with a context.
+func (s *Server) handler(reading context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", serve(s.status))
 	mux.HandleFunc("GET /v1/channels", serve(s.channels))
@@ -121,11 +142,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/receivers", serve(s.receivers))
 	mux.HandleFunc("GET /v1/receivers/{name}", serve(s.receiver))
 	mux.HandleFunc("DELETE /v1/receivers/{name}", serve(s.forget))
-	mux.HandleFunc("GET /v1/dead", serve(s.dead))
+	mux.HandleFunc("GET /v1/dead", serve(until(reading, s.dead)))
 	mux.HandleFunc("POST /v1/dead/replay", serve(s.replay))
 	mux.HandleFunc("POST /v1/dead/drop", serve(s.drop))
-	mux.HandleFunc("GET /v1/audit", serve(s.audit))
-	mux.HandleFunc("POST /v1/backup", serve(s.backup))
+	mux.HandleFunc("GET /v1/audit", serve(until(reading, s.audit)))
+	mux.HandleFunc("POST /v1/backup", serve(until(reading, s.backup)))
 	mux.HandleFunc("POST /v1/lend", serve(s.lend))
 	mux.HandleFunc("/", serve(func(r *http.Request) (any, error) {
 		return nil, &Error{http.StatusNotFound, "there is no " + r.Method + " " + r.URL.Path + " in this version of mpush"}
@@ -161,6 +182,20 @@ func serve(answer func(*http.Request) (any, error)) http.HandlerFunc {
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)
 		_ = encoder.Encode(body) // else the client has left
+	}
+}
+
+// until has an answer end with a context, too.
+func until(ctx context.Context, answer func(*http.Request) (any, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		both, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		body, err := answer(r.WithContext(both))
+		if err != nil && ctx.Err() != nil {
+			return nil, &Error{http.StatusServiceUnavailable, "the relay is stopping: " + err.Error()}
+		}
+		return body, err
 	}
 }
 
@@ -294,7 +329,7 @@ func (s *Server) backup(r *http.Request) (any, error) {
 	}
 	switch err := s.Store.Backup(r.Context(), request.Path); {
 	case errors.Is(err, fs.ErrExist):
-		return nil, &Error{http.StatusConflict, request.Path + " is there already: choose another name, or remove it"}
+		return nil, &Error{http.StatusConflict, request.Path + " is there already, or is being written: choose another name, or remove it"}
 	case err != nil:
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (c *conn) close() error {
 }
 
 // prepared returns the query's statement and puts the arguments in the shape
-// that it takes. No context: a statement that has begun is not interrupted.
+// that it takes.
 func (c *conn) prepared(query string, args []driver.Value) (driver.Stmt, error) {
 	s := c.stmts[query]
 	if s == nil {
@@ -59,9 +59,19 @@ func (c *conn) prepared(query string, args []driver.Value) (driver.Stmt, error) 
 	return s, nil
 }
 
-// exec runs a statement that is run often.
+// exec runs a statement that is run often. Once begun it is not interrupted.
 func (c *conn) exec(query string, args ...driver.Value) error {
 	_, err := c.result(query, args...)
+	return err
+}
+
+// execUntil runs a statement that is interrupted when ctx ends.
+func (c *conn) execUntil(ctx context.Context, query string, args ...driver.Value) error {
+	s, err := c.prepared(query, args)
+	if err != nil {
+		return err
+	}
+	_, err = s.(driver.StmtExecContext).ExecContext(ctx, c.args)
 	return err
 }
 

@@ -3,9 +3,6 @@ package store
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
-	"os"
 
 	"mpush/core/message"
 	"mpush/core/record"
@@ -182,32 +179,4 @@ func (s *SQLite) Away(ctx context.Context, before int64, after string, n int) (n
 		return nil, err
 	}
 	return names, nil
-}
-
-// Backup writes a copy of everything as of one moment to a new file, while the
-// store goes on. The copy is a database of its own, whole when Backup returns
-// nil; else there is none.
-func (s *SQLite) Backup(ctx context.Context, path string) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// SQLite writes into an empty file, and so its mode is ours.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, file.Close()); err != nil {
-			err = errors.Join(err, os.Remove(path))
-		}
-	}()
-	c, err := openConn(s.path, "mode=ro")
-	if err != nil {
-		return fmt.Errorf("read %s: %w", s.path, err)
-	}
-	err = errors.Join(c.exec(`VACUUM INTO ?`, path), c.close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return file.Sync()
 }

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mpush/core/message"
+	"mpush/core/record"
+)
+
+// large fills a store with so much that a backup takes a while.
+func large(t *testing.T, s *SQLite) {
+	t.Helper()
+	text := strings.Repeat("x", 1<<20)
+	ops := []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}}}
+	for mid := range message.MID(64) {
+		ops = append(ops, &record.Put{Message: &message.Message{MID: mid + 1, Text: text}, Receivers: []string{"a"}})
+	}
+	if err := s.Commit(context.Background(), ops); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names are the files of a directory.
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestBackupThatIsInterruptedLeavesNothing(t *testing.T) {
+	s := openTest(t)
+	large(t, s)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "copy.db")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Backup(ctx, path) }()
+	for begun := false; !begun; { // as soon as something is written
+		for _, name := range names(t, dir) {
+			info, err := os.Stat(filepath.Join(dir, name))
+			begun = begun || err == nil && info.Size() > 0
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("it has ended before: %v", err)
+		default:
+		}
+	}
+	cancel()
+	began := time.Now()
+	if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(began) > 5*time.Second {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+	if left := names(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %s", left)
+	}
+	if err := s.Backup(context.Background(), path); err != nil {
+		t.Fatal(err)
+	}
+	if left := names(t, dir); len(left) != 1 {
+		t.Errorf("beside the backup: %s", left)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// A process that was killed leaves what it has written under another name.
+func TestBackupTakesThePlaceOfOneThatWasCutOff(t *testing.T) {
+	s := openTest(t)
+	if err := s.Commit(context.Background(), []record.Op{&record.SaveReceiver{Receiver: record.Receiver{Name: "a"}}}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "copy.db")
+	if err := os.WriteFile(path+partial, []byte("half a database"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(context.Background(), path); err != nil {
+		t.Fatal(err)
+	}
+	if left := names(t, dir); len(left) != 1 {
+		t.Errorf("beside the backup: %s", left)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	copied, err := OpenSQLite(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	if registry, err := copied.Load(context.Background()); err != nil || len(registry.Receivers) != 1 {
+		t.Errorf("%+v, %v", registry, err)
+	}
+}
+
+func TestBackupLeavesAloneWhatIsNotItsOwn(t *testing.T) {
+	s := openTest(t)
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "copy.db"), filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(why string) {
+		t.Helper()
+		if err := s.Backup(context.Background(), path); err == nil {
+			t.Errorf("%s: no error", why)
+		}
+		if text, err := os.ReadFile(other); err != nil || string(text) != "precious" {
+			t.Errorf("%s: %q, %v", why, text, err)
+		}
+	}
+	if err := os.Symlink(other, path+partial); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link under the other name")
+	if err := os.Remove(path + partial); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, path); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link under its name")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	// Somebody else is writing it.
+	file, err := os.Create(path + partial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(context.Background(), path); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("two at once: %v", err)
+	}
+	if _, err := os.Lstat(path + partial); err != nil {
+		t.Errorf("what the other has written: %v", err)
+	}
+}
