@@ -20,8 +20,6 @@ func configCommand(s *settings) *cobra.Command {
 		Short:   "Look at the configuration",
 		Long:    `These commands read the configuration as "mpush serve" would; no relay is needed.`,
 		Example: "  mpush config show",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	asJSON := false
 	show := &cobra.Command{

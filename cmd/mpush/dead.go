@@ -31,8 +31,6 @@ it; "mpush trace" has it.`,
 		Example: `  mpush dead list
   mpush dead show 1596543210123
   mpush dead replay 1596543210123 phone`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(o.deadList(), o.deadShow(), o.deadEach(
 		&cobra.Command{

@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -43,10 +46,33 @@ func usageErrors(cmd *cobra.Command) {
 		return exitError{errors.New(err.Error() + ` (see "` + cmd.CommandPath() + ` --help")`), exitUsage}
 	}
 	cmd.SetFlagErrorFunc(wrap)
+	if cmd.HasSubCommands() {
+		cmd.Args = noCommand
+		if !cmd.Runnable() { // else cobra looks at no arguments
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return wrap(cmd, check(cmd, args)) }
 	}
 	for _, below := range cmd.Commands() {
 		usageErrors(below)
 	}
+}
+
+// noCommand refuses the arguments of a group of commands: one would be a command.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // at most so many letters are wrong
+	var meant []string
+	for _, name := range cmd.SuggestionsFor(args[0]) {
+		meant = append(meant, strconv.Quote(name))
+	}
+	hint := ""
+	if len(meant) > 0 {
+		hint = ", did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
 }

@@ -40,7 +40,6 @@ order and acknowledged. Without a command it serves.
   source <(mpush completion bash)          complete commands and flags`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), &s, cmd) },
 	}
 	cmd.PersistentFlags().StringVar(&s.config, "config", "", "configuration file (default config.json, or $MPUSH_CONFIG)")
@@ -77,6 +76,7 @@ used while a relay runs.`,
 	)
 	cmd.AddCommand(operatorCommands(&s)...)
 	cmd.AddCommand(initCommand(&s), configCommand(&s), sendCommand(&s), listenCommand(&s))
+	cmd.InitDefaultCompletionCmd() // a group as others are
 	usageErrors(cmd)
 	return cmd
 }

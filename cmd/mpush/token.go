@@ -23,7 +23,6 @@ func tokenCommand(s *settings) *cobra.Command {
 		Long: `Token deals with the entries of "tokens" in the configuration: tokens that may
 do less than everything, each with a name. A relay that runs follows its file.`,
 		Example: "  mpush token new ci --rights send --target 'phone-*' --write\n  mpush token list\n  mpush token revoke ci",
-		Args:    cobra.NoArgs,
 	}
 	cmd.AddCommand(tokenNewCommand(s), tokenListCommand(s), tokenRevokeCommand(s))
 	return cmd
