@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,7 +38,8 @@ const (
 // else.
 //
 // Logs go through log/slog, whose default becomes JSON lines on stderr, where
-// the core reads them. Whatever is printed on stdout goes there too. Interrupts
+// the core reads them. So does package log, but for what net/http prints there
+// of connections: it quotes what came on them. Whatever is printed on stdout goes there too. Interrupts
 // and SIGTERM are ignored: the core says when to stop.
 //
 // Run by hand with MPUSH_PLUGIN_DEBUG=PATH, under a debugger perhaps, it waits
@@ -46,6 +49,7 @@ const (
 // one another, says so on stderr and ends with code 1.
 func Serve(p Plugin) {
 	if path := os.Getenv(pluginpb.DebugVariable); path != "" && os.Getenv(pluginpb.CookieKey) == "" {
+		log.SetOutput(discreet{log.Writer()})
 		if err := serveDebug(p, path); err != nil {
 			fmt.Fprintf(os.Stderr, "%s=%s: %v\n", pluginpb.DebugVariable, path, err)
 			os.Exit(1)
@@ -59,6 +63,7 @@ func Serve(p Plugin) {
 	}
 	stdout, stderr := os.Stdout, os.Stderr
 	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, nil)))
+	log.SetOutput(discreet{log.Writer()}) // slog has taken it over
 	if err := divertStdout(); err != nil {
 		slog.Error("stdout can not be diverted", "err", err)
 		os.Exit(1)
@@ -103,6 +108,39 @@ func Serve(p Plugin) {
 		os.Exit(1) // it has logged why it could not begin
 	}
 	os.Exit(0)
+}
+
+// discreet passes on what package log prints, but for net/http's own remarks:
+// they quote what the other side of a connection has sent, which may be a
+// message come back. Of these it names the origin only. Who prints decides, and
+// not the words, which may be others with the next version of Go.
+type discreet struct{ io.Writer }
+
+func (d discreet) Write(line []byte) (int, error) {
+	origin := printer()
+	if !strings.HasPrefix(origin, "net/http") && !strings.Contains(origin, "golang.org/x/net/") || origin == serverPrinter {
+		return d.Writer.Write(line)
+	}
+	if _, err := fmt.Fprintf(d.Writer, "%s: left out, it may quote the other side\n", origin); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// serverPrinter prints what went wrong in a handler of the plugin's own, such as
+// a panic, and quotes no request.
+const serverPrinter = "net/http.(*Server).logf"
+
+// printer is the function that has called package log.
+func printer() string {
+	var callers [16]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])]) // who has called Write, and on
+	for {
+		frame, more := frames.Next()
+		if !more || !strings.HasPrefix(frame.Function, "log.") {
+			return frame.Function
+		}
+	}
 }
 
 // ignoreSignals lets the signals of a terminal or a service manager pass. They

@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,11 +25,15 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"mpush/sdk"
+	"mpush/sdk/dial"
 	"mpush/sdk/pluginpb"
 )
 
 // asPlugin makes the test binary a plugin.
 const asPlugin = "MPUSH_SDK_TEST_PLUGIN"
+
+// toCall has the urls that it calls.
+const toCall = "MPUSH_SDK_TEST_CALL"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(asPlugin) {
@@ -49,13 +57,35 @@ func (*noisy) Describe() sdk.Manifest {
 	return sdk.Manifest{Name: "noisy", Version: "1"}
 }
 
-func (*noisy) Start(context.Context, sdk.Host) ([]string, error) {
+func (*noisy) Start(ctx context.Context, _ sdk.Host) ([]string, error) {
 	slog.Info("started", "receiver", "phone")
+	log.Print("printed by package log")
+	if err := call(ctx, strings.Fields(os.Getenv(toCall))); err != nil {
+		return nil, err
+	}
 	fmt.Fprintln(os.Stderr, "printed on stderr")
 	fmt.Print(strings.Repeat("0123456789abcde\n", 20<<10)) // more than a pipe holds
 	collectGarbage()
 	_, _ = syscall.Write(1, []byte("descriptor 1 is still open\n"))
 	return nil, nil
+}
+
+// call asks each of urls, as a channel that calls out does.
+func call(ctx context.Context, urls []string) error {
+	client := http.Client{Transport: dial.Transport(dial.Proxy{}, nil)}
+	for _, url := range urls {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+	}
+	return nil
 }
 
 // collectGarbage returns when what is unreachable has been finalized.
@@ -97,10 +127,10 @@ func command(ctx context.Context, env ...string) *exec.Cmd {
 	return cmd
 }
 
-func run(t *testing.T) *process {
+func run(t *testing.T, env ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	p := &process{cmd: command(ctx, pluginpb.CookieKey+"="+pluginpb.CookieValue), lines: make(chan string, 1<<16)}
+	p := &process{cmd: command(ctx, append(env, pluginpb.CookieKey+"="+pluginpb.CookieValue)...), lines: make(chan string, 1<<16)}
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -255,6 +285,75 @@ func TestPrintsGoToStderrAndNeverBlock(t *testing.T) {
 		t.Error("stdout has ended before the process")
 	default:
 	}
+}
+
+// An endpoint may send back, after its answer, the message that it was sent:
+// net/http prints what comes on a connection that is not in use.
+func TestWhatAnEndpointSendsIsNotLogged(t *testing.T) {
+	const secret = "pr1vate"
+	answers := []string{"HTTP/1.1 204 No Content\r\n\r\n" + secret, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + secret}
+	// Closed by the plugin: it has looked at what came.
+	closed := make(chan struct{}, len(answers))
+	var urls []string
+	for _, answer := range answers {
+		urls = append(urls, answering(t, answer, closed))
+	}
+	p := run(t, toCall+"="+strings.Join(urls, " "))
+	p.start(t)
+	for range cap(closed) {
+		<-closed
+	}
+	if err := p.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for line := range p.lines {
+		if strings.HasPrefix(line, "{") {
+			all.WriteString(line + "\n")
+		}
+	}
+	p.ends(t)
+	for _, part := range []string{secret, secret[1:]} {
+		if strings.Contains(all.String(), part) {
+			t.Errorf("%q is in the log:\n%s", part, &all)
+		}
+	}
+	for part, times := range map[string]int{`"msg":"printed by package log"`: 1, "it may quote the other side": cap(closed)} {
+		if got := strings.Count(all.String(), part); got != times {
+			t.Errorf("%q is %d times in the log, not %d:\n%s", part, got, times, &all)
+		}
+	}
+}
+
+// answering runs a server that answers each connection's first bytes, leaves it
+// open, and says when the other side has closed it.
+func answering(t *testing.T, answer string, closed chan<- struct{}) (url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 4096))
+				_, _ = io.WriteString(conn, answer)
+				_, _ = io.Copy(io.Discard, conn)
+				closed <- struct{}{}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		all.Wait()
+	})
+	return "http://" + listener.Addr().String()
 }
 
 func TestPluginEndsWhenStdinEnds(t *testing.T) {
