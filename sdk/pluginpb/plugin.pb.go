@@ -2058,8 +2058,10 @@ func (x *DeliverRoute) GetIntervalMs() uint32 {
 }
 
 // Recall takes a leased message back: it was acknowledged elsewhere, expired or
-// dropped. If it was not sent yet it must not be sent; the plugin answers with
-// no outcome. A Recall of what the plugin does not hold any more is skipped.
+// dropped, or other receivers' turn has come. If it was not sent yet it must not be
+// sent; the plugin answers with no outcome. A Recall of what the plugin does not
+// hold any more is skipped. The same message may be leased again later, under the
+// same generation, and is to be sent then, whatever its last end was.
 type Recall struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Receiver      string                 `protobuf:"bytes,1,opt,name=receiver,proto3" json:"receiver,omitempty"`
