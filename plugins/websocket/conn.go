@@ -100,13 +100,18 @@ func (c *conn) run() {
 	}
 }
 
-// maxKeptBuffer bounds the buffers that are kept for other frames.
-const maxKeptBuffer = 64 << 10
+const (
+	// maxKeptBuffer bounds the buffers that are kept for other frames.
+	maxKeptBuffer = 64 << 10
+	// heardChunk of a frame is a sign of life, as a frame is. Less would let a
+	// client hold a socket with a byte now and then.
+	heardChunk = 64 << 10
+)
 
 // read reads one frame and acts on it. An idle socket holds no buffer.
 func (c *conn) read(reader io.Reader) error {
 	kept := c.hub.buffers.Get().(*[]byte)
-	frame, err := readAll(reader, (*kept)[:0])
+	frame, err := c.readAll(reader, (*kept)[:0])
 	if err == nil {
 		c.seen.Store(time.Now().UnixNano())
 		c.handle(frame)
@@ -118,13 +123,19 @@ func (c *conn) read(reader io.Reader) error {
 	return err
 }
 
-func readAll(reader io.Reader, buffer []byte) ([]byte, error) {
+// readAll appends a frame to an empty buffer.
+func (c *conn) readAll(reader io.Reader, buffer []byte) ([]byte, error) {
+	heard := 0 // bytes, when the client was last heard of
 	for {
 		if len(buffer) == cap(buffer) {
 			buffer = append(buffer, make([]byte, 512)...)[:len(buffer)]
 		}
 		n, err := reader.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
+		if len(buffer)-heard >= heardChunk {
+			heard = len(buffer)
+			c.seen.Store(time.Now().UnixNano())
+		}
 		if errors.Is(err, io.EOF) {
 			return buffer, nil
 		}
@@ -203,9 +214,12 @@ func (c *conn) sweep(now time.Time) {
 	}
 	silent := now.Sub(time.Unix(0, c.seen.Load()))
 	switch {
+	case silent >= s.PingInterval && c.out.backlogged():
+		// It is busy with what was written, or the transport gives it up soon.
+		c.seen.Store(now.UnixNano())
 	case silent > s.IdleTimeout:
 		c.out.Close()
-	case silent >= s.PingInterval && now.Sub(c.pinged) >= s.PingInterval && !c.out.backlogged():
+	case silent >= s.PingInterval && now.Sub(c.pinged) >= s.PingInterval:
 		c.pinged = now
 		_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Time{})
 	}

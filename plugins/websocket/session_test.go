@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -292,18 +293,92 @@ func TestSilentClientIsPingedAndADeadOneClosed(t *testing.T) {
 func TestPongKeepsASocketAlive(t *testing.T) {
 	p, core := start(t, "", plugintest.Options{})
 	c := attached(t, core, "phone")
-	p.hub.mu.RLock()
-	var held *conn
-	for held = range p.hub.conns {
-	}
-	p.hub.mu.RUnlock()
-	held.seen.Store(0)
+	held := p.hub.only()
+	since := held.silence()
 	if err := c.ws.WriteControl(websocket.PongMessage, nil, time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(plugintest.Patience); held.seen.Load() == 0; runtime.Gosched() {
+	held.awaitHeard(t, since)
+}
+
+// only is the socket, if there is one.
+func (h *hub) only() (c *conn) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for c = range h.conns {
+	}
+	return c
+}
+
+// silence makes it ten seconds since the client was heard of.
+func (c *conn) silence() (since int64) {
+	since = time.Now().Add(-10 * time.Second).UnixNano()
+	c.seen.Store(since)
+	return since
+}
+
+// awaitHeard waits until the client has been heard of since then.
+func (c *conn) awaitHeard(t *testing.T, since int64) {
+	t.Helper()
+	for deadline := time.Now().Add(plugintest.Patience); c.seen.Load() <= since; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("a pong is not noticed")
+			t.Fatal("the client is not heard of")
 		}
+	}
+}
+
+// A client on a slow link is busy with one large frame for longer than silence
+// may last.
+func TestClientThatTakesALargeMessageIsNotSilent(t *testing.T) {
+	p, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	held := p.hub.only()
+	// More than the system's buffers take.
+	text := strings.Repeat("x", 32<<20)
+	held.write([]byte(text))
+	if !held.out.backlogged() {
+		t.Fatal("the system took 32 MiB: the test shows nothing")
+	}
+	now := time.Now()
+	for _, later := range []time.Duration{151, 302, 453} {
+		p.hub.sweep(now.Add(later * time.Second))
+	}
+	c.expect(text)
+	held.out.drained.Wait()
+	p.hub.sweep(now.Add(454 * time.Second))
+	c.silent()
+	p.hub.sweep(now.Add(605 * time.Second))
+	if _, _, err := c.ws.ReadMessage(); err == nil {
+		t.Error("the socket of a dead client stays open")
+	}
+}
+
+// What comes of a large frame counts, but not how slowly: less than 64 KiB in
+// idleTimeout are silence.
+func TestClientThatSendsALargeFrameIsNotSilent(t *testing.T) {
+	p, core := start(t, "", plugintest.Options{})
+	c := attached(t, core, "phone")
+	held := p.hub.only()
+	raw := c.ws.NetConn()
+	send := func(b []byte) {
+		t.Helper()
+		if _, err := raw.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part := make([]byte, 64<<10)
+	// A text frame of 1 MiB, with a mask of zeros.
+	send([]byte("\x81\xff\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00"))
+	for range 3 {
+		since := held.silence()
+		send(part)
+		held.awaitHeard(t, since)
+		p.hub.sweep(time.Now().Add(145 * time.Second))
+	}
+	held.silence()
+	send(part[1:])
+	p.hub.sweep(time.Now().Add(145 * time.Second))
+	if _, _, err := c.ws.ReadMessage(); err == nil {
+		t.Error("the socket of a client that sends next to nothing stays open")
 	}
 }
