@@ -42,8 +42,8 @@ func listenCommand(s *settings) *cobra.Command {
 		Use:   "listen --name NAME",
 		Short: "Be a receiver: show each message and acknowledge it",
 		Long: `Listen comes in as a receiver by the websocket channel, shows each message and
-acknowledges it. When the connection is lost it comes back, with growing pauses;
-what was sent meanwhile waits in the queue. Another receiver of the same name
+acknowledges it. When the connection is lost, or the relay can not take it just
+now, it comes back, with growing pauses; what was sent meanwhile waits in the queue. Another receiver of the same name
 takes over, and this one ends. Without --server it listens at the relay of the
 data directory on this machine, for which no token is needed.
 
@@ -88,11 +88,24 @@ const (
 	lastPause  = 30 * time.Second
 )
 
+// maxName bounds names and groups, in bytes.
+const maxName = 256
+
+// nameable tells whether a text may be a name or a group, or nothing.
+func nameable(text string) bool { return len(text) <= maxName && clean(text) == text }
+
 func (l *listening) run(ctx context.Context) error {
 	if l.server != "" {
 		if u, err := url.Parse(l.server); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
 			return exitError{fmt.Errorf("--server: expected a url such as ws://127.0.0.1:9094, not %q", l.server), exitUsage}
 		}
+	}
+	// Else the relay would refuse them by the same packet as what passes.
+	if l.name == "" || !nameable(l.name) {
+		return exitError{fmt.Errorf("--name: expected 1 to %d bytes without control characters, not %q", maxName, l.name), exitUsage}
+	}
+	if !nameable(l.group) {
+		return exitError{fmt.Errorf("--group: expected 1 to %d bytes without control characters, not %q", maxName, l.group), exitUsage}
 	}
 	pause := firstPause
 	for first := true; ; first = false {

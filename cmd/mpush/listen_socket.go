@@ -193,10 +193,11 @@ func (s *socket) read(ctx context.Context, l *listening) error {
 		case "INFO":
 			var text string
 			_ = json.Unmarshal(p.Data, &text) // else it says nothing
-			fmt.Fprintf(l.say, "mpush: the relay says: %s\n", clean(text))
 			if !s.came {
-				return refusal{errors.New("refused: " + clean(text))}
+				// A limit, or a disk that is almost full: it may pass.
+				return errors.New("not now: " + clean(text))
 			}
+			fmt.Fprintf(l.say, "mpush: the relay says: %s\n", clean(text))
 		}
 	}
 }

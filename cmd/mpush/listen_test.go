@@ -89,3 +89,76 @@ func TestWhatWasShownIsAcknowledged(t *testing.T) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 }
+
+// closing ends a connection with a code.
+func closing(t *testing.T, ws *websocket.Conn, code int, text string) {
+	t.Helper()
+	if err := ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(code, text)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenComesAgainAfterARefusalThatPasses(t *testing.T) {
+	server := playRelay(t, func(ws *websocket.Conn, number int32) {
+		switch number {
+		case 1:
+			speak(t, ws, `{"cmd":"INFO","data":"the disk is almost full"}`)
+			closing(t, ws, websocket.CloseTryAgainLater, "temporarily unavailable")
+		case 2: // and the socket stays open
+			speak(t, ws, `{"cmd":"INFO","data":"limits.authFailures: too many"}`)
+		case 3:
+			closing(t, ws, websocket.ClosePolicyViolation, "no AUTH in time")
+		default:
+			speak(t, ws, letIn, aHello)
+		}
+		_, _, _ = ws.ReadMessage() // the acknowledgement, or the end
+		_, _, _ = ws.ReadMessage()
+	})
+	var out, say bytes.Buffer
+	l := &listening{name: "phone", server: server, once: true, out: &out, say: &say}
+	if err := l.run(t.Context()); err != nil || !strings.Contains(out.String(), "hello") {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	for _, part := range []string{"the disk is almost full; trying again in", "limits.authFailures: too many; trying again in"} {
+		if strings.Count(say.String(), part) != 1 {
+			t.Errorf("it does not say %q:\n%s", part, say.String())
+		}
+	}
+}
+
+func TestListenEndsAfterARefusalThatStays(t *testing.T) {
+	for _, row := range []struct {
+		says string
+		play func(ws *websocket.Conn)
+	}{
+		{"Token invalid", func(ws *websocket.Conn) {
+			speak(t, ws, `{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`)
+		}},
+		{"forgotten", func(ws *websocket.Conn) { closing(t, ws, websocket.CloseNormalClosure, "forgotten") }},
+		{"taken over", func(ws *websocket.Conn) {
+			speak(t, ws, letIn, `{"cmd":"INFO","data":"how are you"}`)
+			closing(t, ws, websocket.CloseNormalClosure, "taken over")
+		}},
+	} {
+		server := playRelay(t, func(ws *websocket.Conn, number int32) {
+			if number > 1 {
+				t.Errorf("%s: it comes again", row.says)
+			}
+			row.play(ws)
+			_, _, _ = ws.ReadMessage() // the end
+		})
+		l := &listening{name: "phone", server: server, out: io.Discard, say: io.Discard}
+		if err := l.run(t.Context()); err == nil || !strings.Contains(err.Error(), row.says) || exitCode(err) != exitFailed {
+			t.Errorf("%s: %v", row.says, err)
+		}
+	}
+}
+
+func TestNamesThatCanNotBeAreNotTried(t *testing.T) {
+	for _, l := range []*listening{{}, {name: "a\nb"}, {name: "\xff"}, {name: strings.Repeat("x", 257)}, {name: "a", group: "\x7f"}} {
+		l.server, l.say = "ws://127.0.0.1:1", io.Discard
+		if err := l.run(t.Context()); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "256 bytes") {
+			t.Errorf("%q, %q: %v", l.name, l.group, err)
+		}
+	}
+}
