@@ -4,6 +4,7 @@
 // that it does not know goes to the core, which knows who claims it.
 //
 //   - config.go: the operator's section
+//   - newcomers.go: connections that have not asked yet
 //   - handler.go: what kind of request it is
 //   - target.go, params.go, body.go: its path, its query or form, its body
 //   - command.go: what each packet means
@@ -80,6 +81,9 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
+	var unasked newcomers
+	p.server.ConnState = unasked.note
+	p.server.RegisterOnShutdown(unasked.turnAway)
 	p.served = make(chan error, 1)
 	go func() { p.served <- p.server.Serve(refusals{p.certificate.Listener(listener)}) }()
 	p.detach = context.AfterFunc(ctx, func() { p.server.Close() })
@@ -87,7 +91,7 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 }
 
 // Stop lets requests that are being answered finish until ctx ends, and cuts
-// off the rest.
+// off the rest; connections without a request at once.
 func (p *plugin) Stop(ctx context.Context) error {
 	if p.server == nil {
 		return nil

@@ -160,6 +160,49 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	<-stopped
 }
 
+// Whoever is connected and has not asked for anything yet does not hold up the
+// end; who waits for an answer is still waited for.
+func TestStopDoesNotWaitForARequestThatHasNotCome(t *testing.T) {
+	waiting, answerNow := make(chan struct{}), make(chan struct{})
+	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
+		close(waiting)
+		<-answerNow
+		return replies("phone")(nil)
+	}})
+	var unasked []*bufio.Reader
+	for _, begun := range []string{"", "GET /phone.send HTTP/1.1\r\nHost: m\r\nX-Slow: "} {
+		conn, reader := dial(t, core)
+		if _, err := io.WriteString(conn, begun); err != nil {
+			t.Fatal(err)
+		}
+		unasked = append(unasked, reader)
+	}
+	conn, reader := dial(t, core)
+	if _, err := io.WriteString(conn, get("/phone.send")); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	began := time.Now()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		core.Stop()
+	}()
+	for i, reader := range unasked {
+		if rest, _ := io.ReadAll(reader); len(rest) > 0 {
+			t.Errorf("connection %d got %q", i, rest)
+		}
+	}
+	close(answerNow)
+	if got := readAnswer(t, reader, false); got.status != 200 || got.body != replied {
+		t.Errorf("got %+v", got)
+	}
+	<-stopped
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func TestRequestsEndWithoutAnAnswerWhenTheCoreIsGone(t *testing.T) {
 	waiting, never := make(chan struct{}), make(chan struct{})
 	core := start(t, "", plugintest.Options{Publish: func(*pluginpb.Publish) *pluginpb.PublishResult {
