@@ -43,9 +43,10 @@ func listenCommand(s *settings) *cobra.Command {
 		Short: "Be a receiver: show each message and acknowledge it",
 		Long: `Listen comes in as a receiver by the websocket channel, shows each message and
 acknowledges it. When the connection is lost, or the relay can not take it just
-now, it comes back, with growing pauses; what was sent meanwhile waits in the queue. Another receiver of the same name
-takes over, and this one ends. Without --server it listens at the relay of the
-data directory on this machine, for which no token is needed.
+now, it comes back, with growing pauses; what was sent meanwhile waits in the
+queue. Another receiver of the same name takes over, and this one ends. Without
+--server it listens at the relay of the data directory on this machine, for which
+no token is needed.
 
 With --exec each message is given to a shell command: as JSON on its stdin and in
 MPUSH_MID, MPUSH_TEXT, MPUSH_DESP, MPUSH_EXTRA (JSON), MPUSH_SENDTYPE,
