@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"mpush/sdk"
@@ -24,7 +25,7 @@ type settings struct {
 	MaxConnectionsPerAddress int           `json:"maxConnectionsPerAddress" jsonschema:"minimum=0" jsonschema_extras:"x-example=50" jsonschema_description:"How many of them one client's address may hold; more are refused with 429, or closed where tls is set. 0: as many as there are."`
 	PingInterval             time.Duration `json:"pingInterval" jsonschema_extras:"x-floor=1000,x-example=30000" jsonschema_description:"After how much silence a client is pinged; less than 1000 is raised to that."`
 	// Some clients in the field are seldom heard of.
-	IdleTimeout time.Duration `json:"idleTimeout" jsonschema_extras:"x-floor=120000,x-example=300000" jsonschema_description:"After how much silence a client counts as dead; less than 120000 is raised to that."`
+	IdleTimeout time.Duration `json:"idleTimeout" jsonschema_extras:"x-floor=120000,x-example=300000" jsonschema_description:"After how much silence a client counts as dead; less than 120000, or than twice pingInterval, is raised to that."`
 }
 
 func defaults() settings {
@@ -64,7 +65,8 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		{"retryTimeout", &s.RetryTimeout, 100 * time.Millisecond},
 		{"waitTimeout", &s.WaitTimeout, 500 * time.Millisecond},
 		{"pingInterval", &s.PingInterval, time.Second},
-		{"idleTimeout", &s.IdleTimeout, 120 * time.Second},
+		// A dead client is one that has had time to answer a ping.
+		{"idleTimeout", &s.IdleTimeout, max(120*time.Second, 2*min(s.PingInterval, math.MaxInt64/2))},
 	} {
 		if *floor.value < floor.least {
 			config.Warn(floor.key, "%d ms is too short, %d ms is used", floor.value.Milliseconds(), floor.least.Milliseconds())

@@ -49,6 +49,10 @@ func TestConfigure(t *testing.T) {
 			"WARNING waitTimeout: 499 ms is too short, 500 ms is used", "WARNING pingInterval: 1 ms is too short, 1000 ms is used",
 			"WARNING idleTimeout: 1000 ms is too short, 120000 ms is used",
 		}, ""},
+		{`{"pingInterval":75000}`, false, nil, ""},
+		{`{"pingInterval":75001}`, false, []string{"WARNING idleTimeout: 150000 ms is too short, 150002 ms is used"}, ""},
+		{`{"pingInterval":300000,"idleTimeout":599999}`, false, []string{"WARNING idleTimeout: 599999 ms is too short, 600000 ms is used"}, ""},
+		{`{"pingInterval":9223372036854}`, false, []string{"WARNING idleTimeout: 150000 ms is too short, 9223372036854 ms is used"}, ""},
 		{`{"port":-1,"maxFrame":5,"maxConnections":0,"maxConnectionsPerAddress":-1}`, false, []string{
 			"ERROR maxConnections: expected at least 1", "ERROR maxConnectionsPerAddress: expected at least 0",
 			"ERROR maxFrame: expected at least 1024 bytes", "ERROR port: expected at least 0",
@@ -61,6 +65,9 @@ func TestConfigure(t *testing.T) {
 		}
 		if fmt.Sprint(got) != fmt.Sprint(test.want) || p.settings.Host != test.host {
 			t.Errorf("%s: host %q\n got %q\nwant %q", test.section, p.settings.Host, got, test.want)
+		}
+		if p.settings.IdleTimeout < 2*p.settings.PingInterval {
+			t.Errorf("%s: silent for %v is pinged, for %v dead", test.section, p.settings.PingInterval, p.settings.IdleTimeout)
 		}
 	}
 }
