@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -27,17 +28,33 @@ type Options struct {
 //
 // The error names everything that is wrong: it joins Faults in the order of
 // their places. A file that cannot be read is an error of another type, which
-// wraps fs.ErrNotExist if the file is not there.
+// wraps fs.ErrNotExist if the file is not there. What can not be watched is a
+// warning, or, from the second time on, the last of the errors.
 func Load(opts Options) (*Config, error) {
 	if opts.Watcher == nil {
 		return load(opts)
 	}
+	again := opts.Watcher.follows()
 	opts.inputs = make(inputs)
 	c, err := load(opts)
-	if unwatched := opts.Watcher.follow(opts.inputs); unwatched != nil && c != nil {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("changes are not noticed by themselves: watch %v", unwatched))
+	if cause := opts.Watcher.follow(opts.inputs); cause != nil {
+		unwatched := errors.New("changes are not noticed by themselves: watch " + cause.Error()) // not wrapped: what is missing there is not the file
+		switch {
+		case err == nil:
+			c.Warnings = append(c.Warnings, unwatched.Error())
+		case again: // else there is nobody who would wait for a change
+			err = join(err, unwatched)
+		}
 	}
 	return c, err
+}
+
+// join adds an error to one that may be joined itself.
+func join(err, more error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return errors.Join(append(slices.Clone(joined.Unwrap()), more)...)
+	}
+	return errors.Join(err, more)
 }
 
 func load(opts Options) (*Config, error) {

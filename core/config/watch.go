@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,17 +24,19 @@ const (
 
 // Watcher tells when a file that the configuration was read from has changed.
 // Pass it to Load, each time: it then watches what was read, the files of
-// ${file:…} included, also if that failed. It watches their directories, so
-// that a file that is replaced, or missing, is seen when it is there.
+// ${file:…} included, also if that failed. It watches their directories and
+// those of links on the way, so that a file that is replaced, or missing, is seen
+// when it is there.
 type Watcher struct {
 	events  *fsnotify.Watcher
 	changes chan struct{}
 	look    chan struct{} // asks for a comparison
 	done    chan struct{}
 
-	mu    sync.Mutex
-	files inputs
-	names map[string]bool // of files, and of what they are links to
+	mu        sync.Mutex
+	files     inputs
+	trail     trail  // to files
+	unwatched string // of it, and why: as told last
 }
 
 // NewWatcher returns a Watcher that watches nothing yet. Close it.
@@ -93,19 +96,16 @@ func (w *Watcher) run() {
 	}
 }
 
-// concerns tells whether an event may be about one of the files. What is merely
-// written into is known by its name; a name that comes or goes may be any link
-// on the way to a file.
+// concerns tells whether an event is about one of the files or a step on the way
+// to it. The directories may be busy with others.
 func (w *Watcher) concerns(event fsnotify.Event) bool {
-	if event.Has(fsnotify.Create) || event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename) {
-		return true
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.names[event.Name]
+	return w.trail.names[event.Name]
 }
 
-// compare looks at all files and tells of a change once.
+// compare looks at all files and tells of a change once. That something can not be
+// watched any more is told like one: Load says what and why.
 func (w *Watcher) compare() {
 	w.mu.Lock()
 	changed := false
@@ -115,8 +115,13 @@ func (w *Watcher) compare() {
 			changed = true
 		}
 	}
-	_, _ = w.watch() // what could not be watched was told when it was read
+	before := w.unwatched
+	more, err := w.watch()
+	changed = changed || err != nil && w.unwatched != before
 	w.mu.Unlock()
+	if more {
+		notify(w.look) // as in follow
+	}
 	if changed {
 		notify(w.changes)
 	}
@@ -151,33 +156,36 @@ func (w *Watcher) follows() bool {
 	return w.files != nil
 }
 
-// watch has the directories of all files watched, and no others. It tells
-// whether some are new. Call with mu held.
+// watch has the directories on the trail watched, and no others. It tells whether
+// some are new. Call with mu held.
 func (w *Watcher) watch() (more bool, err error) {
-	w.names = make(map[string]bool)
-	dirs := make(map[string]bool)
+	w.trail = trail{make(map[string]bool), make(map[string]bool)}
 	for path := range w.files {
-		w.names[path], dirs[filepath.Dir(path)] = true, true
-		if target, err := filepath.EvalSymlinks(path); err == nil {
-			w.names[target], dirs[filepath.Dir(target)] = true, true
-		}
+		w.trail.follow(path)
 	}
 	watched := w.events.WatchList()
 	for _, dir := range watched {
-		if !dirs[dir] {
+		if !w.trail.dirs[dir] {
 			_ = w.events.Remove(dir) // it may be gone
 		}
 	}
 	var errs []error
-	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		if !slices.Contains(watched, dir) {
+	for _, dir := range slices.Sorted(maps.Keys(w.trail.dirs)) {
+		if slices.Contains(watched, dir) {
+			continue
+		}
+		switch err := w.events.Add(dir); {
+		case err == nil, errors.Is(err, fs.ErrNotExist): // gone since: the trail is another one now
 			more = true
-			if err := w.events.Add(dir); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", dir, err))
-			}
+		default:
+			errs = append(errs, fmt.Errorf("%s: %w", dir, err))
 		}
 	}
-	return more, errors.Join(errs...)
+	w.unwatched = ""
+	if err = errors.Join(errs...); err != nil {
+		w.unwatched = err.Error()
+	}
+	return more, err
 }
 
 // inputs are the files that a configuration was read from, by absolute path, with

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +18,7 @@ import (
 type watched struct {
 	t       *testing.T
 	dir     string
+	config  string // the file, in dir
 	watcher *Watcher
 }
 
@@ -33,7 +37,7 @@ func newWatched(t *testing.T) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &watched{t, dir, watcher}
+	return &watched{t, dir, "config.json", watcher}
 }
 
 func (w *watched) path(name string) string { return filepath.Join(w.dir, name) }
@@ -53,7 +57,7 @@ func (w *watched) must(err error) {
 }
 
 func (w *watched) load() (*Config, error) {
-	return Load(Options{Path: w.path("config.json"), PathExplicit: true, Watcher: w.watcher})
+	return Load(Options{Path: w.path(w.config), PathExplicit: true, Watcher: w.watcher})
 }
 
 // loads loads what must be right, and checks the token.
@@ -66,12 +70,21 @@ func (w *watched) loads(token string) {
 	}
 }
 
-// fails loads what must be wrong.
-func (w *watched) fails() {
+// fails loads what must be wrong, and returns why it is.
+func (w *watched) fails() error {
 	w.t.Helper()
-	if _, err := w.load(); err == nil {
+	_, err := w.load()
+	if err == nil {
 		w.t.Fatal("it loads")
 	}
+	return err
+}
+
+// link has a name be a link to a target, in one step.
+func (w *watched) link(target, name string) {
+	w.t.Helper()
+	w.must(os.Symlink(target, w.path(name)+".new"))
+	w.must(os.Rename(w.path(name)+".new", w.path(name)))
 }
 
 func (w *watched) changes() {
@@ -80,6 +93,25 @@ func (w *watched) changes() {
 	case <-w.watcher.Changes():
 	case <-time.After(30 * time.Second):
 		w.t.Fatal("the change was not noticed")
+	}
+}
+
+// watches waits until these directories are watched, and no others.
+func (w *watched) watches(dirs ...string) {
+	w.t.Helper()
+	for i, dir := range dirs {
+		dirs[i] = w.path(dir)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		watches := slices.Sorted(slices.Values(w.watcher.events.WatchList()))
+		if slices.Equal(watches, dirs) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("watched are %q, expected %q", watches, dirs)
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -160,13 +192,153 @@ func TestReplacedLinkOnTheWayIsNoticed(t *testing.T) {
 	w.must(os.Symlink("data-first", w.path("data")))
 	w.must(os.Symlink("data/config.json", w.path("config.json")))
 	w.loads("first")
-	w.must(os.Symlink("data-second", w.path("data-new")))
-	w.must(os.Rename(w.path("data-new"), w.path("data")))
+	w.link("data-second", "data")
 	w.changes()
 	w.loads("second")
 	w.write("data-second/config.json", `{"token": "third"}`)
 	w.changes()
 	w.loads("third")
+}
+
+// A deployment makes a directory of its own and has a link name it.
+func TestReplacedLinkToADirectoryIsNoticed(t *testing.T) {
+	for name, test := range map[string]struct {
+		config, file, first, second string
+		watches                     []string
+	}{
+		"of the configuration": {"current/config.json", "config.json", `{"token": "first"}`, `{"token": "second"}`, []string{"", "releases/1"}},
+		"of what it includes":  {"etc/config.json", "token", "first", "second", []string{"", "etc", "releases/1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched(t)
+			w.config = test.config
+			for _, dir := range []string{"etc", "releases", "releases/1", "releases/2"} {
+				w.must(os.Mkdir(w.path(dir), 0o700))
+			}
+			w.write("etc/config.json", `{"token": "${file:../current/token}"}`)
+			w.write("releases/1/"+test.file, test.first)
+			w.write("releases/2/"+test.file, test.second)
+			w.link("releases/1", "stable")
+			w.link(w.path("stable"), "current")
+			w.loads("first")
+			w.link("releases/2", "stable")
+			w.changes()
+			w.loads("second")
+			w.link("./releases/../releases/1/", "current")
+			w.changes()
+			w.loads("first")
+			w.write("releases/1/"+test.file, test.second)
+			w.changes()
+			w.loads("second")
+			w.must(os.Remove(w.path("current")))
+			w.changes()
+			w.fails()
+			w.link("releases/1", "current")
+			w.changes()
+			w.loads("second")
+			w.watches(test.watches...)
+		})
+	}
+}
+
+func TestDirectoryThatComesBackIsFollowed(t *testing.T) {
+	for name, test := range map[string]func(w *watched){
+		"removed": func(w *watched) {
+			w.must(os.RemoveAll(w.path("etc/mpush")))
+			w.changes()
+			w.watches("etc")
+		},
+		"removed, and looked for": func(w *watched) {
+			w.must(os.RemoveAll(w.path("etc/mpush")))
+			w.changes()
+			w.fails()
+			w.watches("etc")
+		},
+		"removed with the one above": func(w *watched) {
+			w.must(os.RemoveAll(w.path("etc")))
+			w.changes()
+			w.fails()
+			w.watches("")
+		},
+		"moved away": func(w *watched) {
+			w.must(os.Rename(w.path("etc/mpush"), w.path("mpush.old")))
+			w.changes()
+			w.fails()
+			w.watches("etc")
+		},
+		"a file in its place": func(w *watched) {
+			w.must(os.RemoveAll(w.path("etc")))
+			w.write("etc", "")
+			w.changes()
+			w.fails()
+			w.watches("")
+			w.must(os.Remove(w.path("etc")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched(t)
+			w.config = "etc/mpush/config.json"
+			w.must(os.MkdirAll(w.path("etc/mpush"), 0o700))
+			w.write(w.config, `{"token": "first"}`)
+			w.loads("first")
+			test(w)
+			w.must(os.MkdirAll(w.path("etc/mpush"), 0o700))
+			w.write(w.config, `{"token": "second"}`)
+			w.changes()
+			w.loads("second")
+			w.watches("etc/mpush")
+			w.write(w.config, `{"token": "third"}`)
+			w.changes()
+			w.loads("third")
+		})
+	}
+}
+
+func TestLinksInACircleHaveAnEnd(t *testing.T) {
+	w := newWatched(t)
+	w.link("b", "a")
+	w.link("a", "b")
+	w.config = "a/config.json"
+	w.fails()
+	w.must(os.Mkdir(w.path("c"), 0o700))
+	w.write("c/config.json", `{"token": "first"}`)
+	w.link("c", "b")
+	w.changes()
+	w.loads("first")
+}
+
+func TestWhatCanNotBeWatchedIsTold(t *testing.T) {
+	const says = "changes are not noticed by themselves: watch "
+	w := newWatched(t)
+	w.write("config.json", `{"token": "first"}`)
+	w.loads("first")
+	w.must(w.watcher.events.Close()) // from now on nothing can be
+	w.watcher.compare()
+	w.changes() // whoever loads it is told
+	if c, err := w.load(); err != nil || len(c.Warnings) != 1 || !strings.HasPrefix(c.Warnings[0], says+w.dir+": ") {
+		t.Errorf("warnings %q, %v", c.Warnings, err)
+	}
+	w.watcher.compare()
+	if len(w.watcher.Changes()) > 0 {
+		t.Error("it is told twice")
+	}
+	w.write("config.json", `{"tokn": "a", "limit": 1}`)
+	joined, ok := w.fails().(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 3 || !strings.HasPrefix(joined.Unwrap()[2].Error(), says+w.dir+": ") {
+		t.Errorf("not told with what is wrong: %v", joined)
+	}
+	w.must(os.Remove(w.path("config.json")))
+	if err := w.fails(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), says) {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
+func TestWhoCanNotStartIsNotToldOfWatches(t *testing.T) {
+	w := newWatched(t)
+	w.must(w.watcher.events.Close())
+	if err := w.fails(); strings.Contains(err.Error(), "watch") {
+		t.Error(err)
+	}
 }
 
 func TestOnlyAnotherContentIsAChange(t *testing.T) {
@@ -180,10 +352,12 @@ func TestOnlyAnotherContentIsAChange(t *testing.T) {
 		t.Error("a touched file counts as changed")
 	}
 	for event, want := range map[fsnotify.Event]bool{
-		{Name: w.path("config.json"), Op: fsnotify.Write}:  true,
-		{Name: w.path("config.json"), Op: fsnotify.Chmod}:  true,
-		{Name: w.path("mpush.db-wal"), Op: fsnotify.Write}: false,
-		{Name: w.path("mpush.db-wal"), Op: fsnotify.Chmod}: false,
+		{Name: w.path("config.json"), Op: fsnotify.Write}:   true,
+		{Name: w.path("config.json"), Op: fsnotify.Chmod}:   true,
+		{Name: w.path("config.json"), Op: fsnotify.Create}:  true,
+		{Name: w.path("mpush.db-wal"), Op: fsnotify.Create}: false,
+		{Name: w.path("mpush.db-wal"), Op: fsnotify.Write}:  false,
+		{Name: w.path("mpush.db-wal"), Op: fsnotify.Chmod}:  false,
 	} {
 		if got := w.watcher.concerns(event); got != want {
 			t.Errorf("%v concerns it: %v", event, got)
