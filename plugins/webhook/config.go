@@ -19,7 +19,7 @@ import (
 // milliseconds there.
 type settings struct {
 	RetryTimeout time.Duration    `json:"retryTimeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"The first pause after a failed attempt; it doubles up to 5 minutes, or stays as it is if it is longer. Less than 100 is raised to that."`
-	Timeout      time.Duration    `json:"timeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"How long an attempt may take; less than 100 is raised to that. 0: as long as the pause that would follow it."`
+	Timeout      time.Duration    `json:"timeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"How long an attempt may take; less than 100 is raised to that, and more than 590000, or twice retryTimeout less 10000 if that is longer, is lowered to it. 0: as long as the pause that would follow it."`
 	Proxy        dial.Proxy       `json:"proxy" jsonschema_extras:"x-example=\"http://127.0.0.1:8080\"" jsonschema_description:"The proxy for clients that name none."`
 	Clients      []clientSettings `json:"clients" jsonschema_description:"The receivers."`
 }
@@ -38,6 +38,10 @@ type clientSettings struct {
 const (
 	leastTime = 100 * time.Millisecond
 	retryMax  = 5 * time.Minute
+	// sparedTime is how long before the core an attempt is given up: after twice
+	// the longest pause it takes the delivery back, and nobody knows then that the
+	// endpoint has failed.
+	sparedTime = 10 * time.Second
 )
 
 func defaults() settings { return settings{RetryTimeout: 3 * time.Second} }
@@ -70,7 +74,6 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 			*floor.value = leastTime
 		}
 	}
-	p.timeout = s.Timeout
 	p.policy = sdk.Policy{
 		Exclusive: true,
 		Acks:      true,
@@ -78,6 +81,12 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		Retry:     s.RetryTimeout,
 		RetryMax:  max(retryMax, s.RetryTimeout),
 	}
+	// Halved, since twice the longest pause may be more than a Duration holds.
+	if half := p.policy.RetryMax - sparedTime/2; s.Timeout/2 > half {
+		config.Warn("timeout", "%d ms is too long, %d ms is used", s.Timeout.Milliseconds(), (2 * half).Milliseconds())
+		s.Timeout = 2 * half
+	}
+	p.timeout = s.Timeout
 	p.order, p.clients, p.transports = nil, map[string]*client{}, map[dial.Proxy]*http.Transport{}
 	var faults []error
 	index := map[string]int{}

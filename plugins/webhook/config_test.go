@@ -84,6 +84,27 @@ func TestShortTimesAreRaised(t *testing.T) {
 	}
 }
 
+// The core takes a delivery without an outcome back after ten minutes, or twice
+// the longest pause: an endpoint that takes longer would be asked for ever.
+func TestAttemptsEndBeforeTheCoreTakesThemBack(t *testing.T) {
+	for _, test := range []struct {
+		config, want string
+		used         time.Duration
+	}{
+		{`{"timeout":590000}`, "", 590 * time.Second},
+		{`{"timeout":590001}`, "warning: timeout: 590001 ms is too long, 590000 ms is used", 590 * time.Second},
+		{`{"timeout":720000}`, "warning: timeout: 720000 ms is too long, 590000 ms is used", 590 * time.Second},
+		{`{"timeout":1190000,"retryTimeout":600000}`, "", 1190 * time.Second},
+		{`{"timeout":1190001,"retryTimeout":600000}`, "warning: timeout: 1190001 ms is too long, 1190000 ms is used", 1190 * time.Second},
+		{`{"timeout":9223372036854,"retryTimeout":9223372036854}`, "", 9223372036854 * time.Millisecond},
+	} {
+		p := New().(*plugin)
+		if got := remarks(t, p, test.config, plugintest.Options{}); got != test.want || p.timeout != test.used {
+			t.Errorf("%s: %q, and %v is used", test.config, got, p.timeout)
+		}
+	}
+}
+
 func TestMistakesAreNamedWithTheirKeys(t *testing.T) {
 	key := func(bytes int) string { return fmt.Sprintf(`"whsec_%s"`, strings.Repeat("AAAA", bytes/3)) }
 	url := `"url":"http://h"`
