@@ -66,7 +66,13 @@ func (c *Client) do(ctx context.Context, method, path string, request, into any)
 		}
 		return &Error{answer.StatusCode, problem.Error}
 	}
-	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+	decoder := json.NewDecoder(answer.Body)
+	if page, ok := into.(*DeadLetters); ok {
+		err = page.decode(decoder)
+	} else {
+		err = decoder.Decode(into)
+	}
+	if err != nil {
 		return fmt.Errorf("the answer of the relay: %w", err)
 	}
 	return nil

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // office is a Store and a Desk that answer as a test says.
 type office struct {
 	letters  []record.Queued
+	dead     func(below message.MID, n int) []record.Queued // or letters
 	accounts []record.Account
 	backup   func(path string) error
 	// backupWhile is a backup that takes its time.
@@ -46,6 +47,9 @@ type office struct {
 func (o *office) Dead(_ context.Context, receiver string, below message.MID, n int) ([]record.Queued, error) {
 	text, _ := json.Marshal([]any{receiver, below, n})
 	o.asked = append(o.asked, string(text))
+	if o.dead != nil {
+		return o.dead(below, n), nil
+	}
 	if o.letters == nil {
 		return nil, errors.New("unreadable")
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -179,10 +180,26 @@ func serve(answer func(*http.Request) (any, error)) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(status)
+		if page, ok := body.(streamed); ok {
+			_ = page.write(w) // else the client has left
+			return
+		}
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(body) // else the client has left
+		_ = encoder.Encode(body)
 	}
+}
+
+// streamed is a body that writes itself as JSON, in parts.
+type streamed interface{ write(io.Writer) error }
+
+// marshal is json.Marshal that leaves < > & as they are.
+func marshal(v any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // until has an answer end with a context, too.
@@ -215,46 +232,6 @@ func statusOf(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
-}
-
-// Bounds of a page of dead letters.
-const (
-	defaultLetters = 100
-	mostLetters    = 1000
-)
-
-func (s *Server) dead(r *http.Request) (any, error) {
-	query := r.URL.Query()
-	var below message.MID
-	var err error
-	if text := query.Get("below"); text != "" && text != "0" {
-		if below, err = parseMID(text); err != nil {
-			return nil, err
-		}
-	}
-	var limit int
-	if limit, err = limitOf(query.Get("limit"), defaultLetters, mostLetters); err != nil {
-		return nil, err
-	}
-	letters, err := s.Store.Dead(r.Context(), query.Get("receiver"), below, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := DeadLetters{Letters: []DeadLetter{}}
-	for i := range letters {
-		page.Letters = append(page.Letters, DeadLetter{Message: messageOf(letters[i].Message), Delivery: deliveryOf(&letters[i].Item)})
-	}
-	if len(letters) > 0 {
-		last := letters[len(letters)-1].MID
-		more, err := s.Store.Dead(r.Context(), query.Get("receiver"), last, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(more) > 0 {
-			page.Below = MID(last)
-		}
-	}
-	return page, nil
 }
 
 // maxRequest bounds a request's body, in bytes.
