@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,10 @@ func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
 	if os.Getenv(pluginpb.CookieKey) != "" {
 		return errors.New("this is the relay, not a plugin: its channels are run as \"mpush plugin run NAME\"")
 	}
+	// Whoever read the log may be gone, as after Ctrl-C in "mpush serve 2>&1 | tee
+	// log". A line that nobody reads does not end the relay; SIGPIPE would. It is
+	// caught rather than ignored, since plugins would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	reloads := newReloader(s)
 	defer reloads.close()
 	options, err := s.options()

@@ -1,13 +1,21 @@
 package e2e
 
 import (
+	"bufio"
 	"database/sql"
 	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
 
@@ -163,5 +171,68 @@ func TestSocketsAreToldThatTheServerStops(t *testing.T) {
 	}
 	if code := phone.ExpectEnd(t); code != 1001 {
 		t.Errorf("close code %d, expected 1001", code)
+	}
+}
+
+// "mpush serve 2>&1 | tee log", and Ctrl-C, which ends tee first.
+func TestRelayWhoseLogNobodyReadsStopsInGoodOrder(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t)
+	never := make(chan struct{})
+	defer close(never)
+	e.from(answer{until: never})
+	relay := harness.New(t, harness.Object{"webhook": hooks(60_000, e.client("wh1"))})
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	core := exec.Command(harness.Program(t, "mpush"), "serve", "--config", "config.json", "--data", "data")
+	core.Dir, core.Stdout, core.Stderr = relay.Dir, write, write
+	err = core.Start()
+	write.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = core.Wait() // the exit code is in ProcessState
+	}()
+	defer func() {
+		_ = core.Process.Kill()
+		<-ended
+	}()
+	address := ""
+	for lines := bufio.NewScanner(read); lines.Scan() && lines.Text() != "Stop with Ctrl-C."; {
+		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "http" {
+			address = fields[1]
+		}
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	answered := make(chan string, 1)
+	go func() {
+		reply, err := (&http.Client{Transport: transport}).Get("http://" + address + "/wh1.send?text=hi")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer reply.Body.Close()
+		body, err := io.ReadAll(reply.Body)
+		answered <- fmt.Sprint(reply.StatusCode, " ", string(body), err)
+	}()
+	e.next() // the sender waits
+	read.Close()
+	_ = core.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(harness.Patience):
+		t.Fatal("the relay does not stop")
+	}
+	if !core.ProcessState.Success() {
+		t.Errorf("the relay ended with %v", core.ProcessState)
+	}
+	if got := <-answered; !strings.HasPrefix(got, `200 {"cmd":"MESSAGE_REPLY",`) || !strings.Contains(got, `"wh1":"wait"`) {
+		t.Errorf("the sender got %s", got)
 	}
 }
