@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ Arguments that begin with a dash stand behind "--".`,
 }
 
 // target makes of the flags what is to be checked.
-func (p *pluginTest) target(in io.Reader, args []string) (conformance.Target, error) {
+func (p *pluginTest) target(ctx context.Context, in io.Reader, args []string) (conformance.Target, error) {
 	t := conformance.Target{
 		Command: args, DisableMTLS: !p.mtls, Channel: p.name, Receivers: p.receivers, Patience: p.timeout,
 	}
@@ -103,7 +104,7 @@ func (p *pluginTest) target(in io.Reader, args []string) (conformance.Target, er
 	var text []byte
 	var err error
 	if p.config == "-" {
-		text, err = io.ReadAll(in)
+		text, err = fromStdin(ctx, func() ([]byte, error) { return io.ReadAll(in) })
 	} else {
 		text, err = os.ReadFile(p.config)
 	}
@@ -118,7 +119,7 @@ func (p *pluginTest) target(in io.Reader, args []string) (conformance.Target, er
 }
 
 func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
-	target, err := p.target(cmd.InOrStdin(), args)
+	target, err := p.target(cmd.Context(), cmd.InOrStdin(), args)
 	if err != nil {
 		return err
 	}

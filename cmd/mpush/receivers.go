@@ -115,9 +115,8 @@ One that the configuration names can not be forgotten.`,
 				return fmt.Errorf("%s: say --yes if that is meant", what)
 			}
 			fmt.Fprintf(out, "%s. Forget it? [y/N] ", what)
-			answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // none is no
-			if !strings.EqualFold(strings.TrimSpace(answer), "y") {
-				return fmt.Errorf("%s is not forgotten", clean(args[0]))
+			if yes, err := confirmed(ctx, os.Stdin); err != nil || !yes {
+				return cmp.Or(err, fmt.Errorf("%s is not forgotten", clean(args[0])))
 			}
 		}
 		if err := client.Forget(ctx, args[0]); err != nil {
@@ -129,4 +128,12 @@ One that the configuration names can not be forgotten.`,
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "also if messages wait for it")
 	return cmd
+}
+
+// confirmed reads the answer to a question; none is no.
+func confirmed(ctx context.Context, in io.Reader) (bool, error) {
+	return fromStdin(ctx, func() (bool, error) {
+		answer, _ := bufio.NewReader(in).ReadString('\n')
+		return strings.EqualFold(strings.TrimSpace(answer), "y"), nil
+	})
 }

@@ -71,7 +71,7 @@ in the queue. It is 1 if the message was not accepted for anybody.`,
 }
 
 // message is what is to be sent.
-func (o *sending) message(in io.Reader, args []string) (control.Send, error) {
+func (o *sending) message(ctx context.Context, in io.Reader, args []string) (control.Send, error) {
 	m := control.Send{SendType: "personal", Target: args[0], IdempotencyKey: o.key}
 	if o.group {
 		m.SendType = "group"
@@ -87,7 +87,7 @@ func (o *sending) message(in io.Reader, args []string) (control.Send, error) {
 		if read {
 			return m, exitError{errors.New("stdin can be TEXT or DESP, not both"), exitUsage}
 		}
-		text, err := io.ReadAll(in)
+		text, err := fromStdin(ctx, func() ([]byte, error) { return io.ReadAll(in) })
 		if err != nil {
 			return m, fmt.Errorf("stdin: %w", err)
 		}
@@ -124,7 +124,7 @@ func (o *sending) run(cmd *cobra.Command, args []string) error {
 	if waits && o.wait <= 0 {
 		return exitError{fmt.Errorf("--wait: expected a time such as 30s, not %v", o.wait), exitUsage}
 	}
-	m, err := o.message(cmd.InOrStdin(), args)
+	m, err := o.message(cmd.Context(), cmd.InOrStdin(), args)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -120,6 +121,50 @@ func TestSendThatIsNotDeliveredInTimeExitsWithThree(t *testing.T) {
 	nowhere := harness.Run(t, harness.Dir(t), nil, "send", "phone", "hi")
 	if nowhere.Code != 1 || !strings.Contains(nowhere.Stderr, `is "mpush serve" running with this --data?`) {
 		t.Errorf("exit code %d\n%s", nowhere.Code, nowhere.Stderr)
+	}
+}
+
+func TestSendThatReadsStdinEndsWhenItIsAskedTo(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+		defer cancel()
+		var stderr bytes.Buffer
+		send := exec.CommandContext(ctx, harness.Program(t, "mpush"), "send", "phone", "-")
+		send.Dir, send.Stderr = harness.Dir(t), &stderr
+		in, err := send.StdinPipe()
+		if err == nil {
+			err = send.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		// More than a pipe holds is written when it is being read.
+		if _, err := in.Write(make([]byte, 1<<20)); err != nil {
+			t.Error(err)
+		}
+		_ = send.Process.Signal(asked)
+		_ = send.Wait() // the exit code is in ProcessState
+		if send.ProcessState.ExitCode() != 1 || !strings.HasPrefix(stderr.String(), "mpush: stdin: ") {
+			t.Errorf("%v: %v\n%s", asked, send.ProcessState, stderr.String())
+		}
+	}
+}
+
+func TestSecondSignalEndsWhatTheFirstDoesNot(t *testing.T) {
+	t.Parallel()
+	relay := harness.Start(t, nil)
+	// What holds it up ends after it, and the test does not wait for more.
+	const stubborn = `trap "echo asked" INT; echo begun; while kill -0 $PPID; do sleep 0.1; done`
+	listen := beside(t, relay, "listen", "--name", "phone", "--exec", stubborn)
+	listen.WaitStderr(t, "phone is listening")
+	operates(t, relay, "send", "phone", "hi")
+	listen.WaitStdout(t, "begun")
+	listen.Interrupt()
+	listen.WaitStdout(t, "asked")
+	listen.Interrupt()
+	if got := listen.Wait(t); got.Code != -1 {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 }
 
