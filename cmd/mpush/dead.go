@@ -63,13 +63,13 @@ func (o *operator) deadList() *cobra.Command {
 		Example: "  mpush dead list --receiver phone --limit 20",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
-		if limit < 1 || limit > mostLetters {
-			return fmt.Errorf("--limit %d: expected 1 to %d", limit, mostLetters)
+		if err := checkLimit(limit, mostLetters); err != nil {
+			return err
 		}
 		var from control.MID
 		if below != "" {
 			var err error
-			if from, err = parseMID(below); err != nil {
+			if from, err = midArgument(below); err != nil {
 				return err
 			}
 		}
@@ -105,7 +105,7 @@ func (o *operator) deadShow() *cobra.Command {
 		Example: "  mpush dead show 1596543210123",
 		Args:    cobra.RangeArgs(1, 2),
 	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
-		mid, err := parseMID(args[0])
+		mid, err := midArgument(args[0])
 		if err != nil {
 			return err
 		}
@@ -174,11 +174,11 @@ func (o *operator) deadEach(c *cobra.Command, done string, do func(*control.Clie
 func (s *selection) letters(ctx context.Context, client *control.Client, args []string) ([]control.DeadLetter, error) {
 	switch {
 	case s.all && len(args) > 0, !s.all && len(args) == 0:
-		return nil, errors.New("name a MID, or say --all")
+		return nil, exitError{errors.New("name a MID, or say --all"), exitUsage}
 	case s.receiver != "" && !s.all:
-		return nil, errors.New("--receiver goes with --all; else write the receiver after the MID")
+		return nil, exitError{errors.New("--receiver goes with --all; else write the receiver after the MID"), exitUsage}
 	case !s.all:
-		mid, err := parseMID(args[0])
+		mid, err := midArgument(args[0])
 		if err != nil {
 			return nil, err
 		}

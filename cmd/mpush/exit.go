@@ -53,7 +53,13 @@ func usageErrors(cmd *cobra.Command) {
 		}
 	}
 	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error { return wrap(cmd, check(cmd, args)) }
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if err == nil {
+				err = cmd.ValidateRequiredFlags() // cobra does so after this, and is not asked how
+			}
+			return wrap(cmd, err)
+		}
 	}
 	for _, below := range cmd.Commands() {
 		usageErrors(below)

@@ -79,6 +79,23 @@ func line(text string) string {
 	return text
 }
 
+// midArgument is a mid of the command line.
+func midArgument(text string) (control.MID, error) {
+	mid, err := parseMID(text)
+	if err != nil {
+		err = exitError{err, exitUsage}
+	}
+	return mid, err
+}
+
+// checkLimit checks how many entries a command is asked for.
+func checkLimit(limit, most int) error {
+	if limit < 1 || limit > most {
+		return exitError{fmt.Errorf("--limit %d: expected 1 to %d", limit, most), exitUsage}
+	}
+	return nil
+}
+
 func parseMID(text string) (control.MID, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n <= 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,10 @@ checkout (replace in go.mod): the one that the working directory is in, or --sdk
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
 			if err := config.CheckPluginName(name); err != nil {
-				return err
+				return exitError{err, exitUsage}
+			}
+			if kinds := scaffold.Kinds(); !slices.Contains(kinds, kind) {
+				return exitError{fmt.Errorf("--kind: expected one of %s, not %q", strings.Join(kinds, ", "), kind), exitUsage}
 			}
 			found, err := scaffold.Checkout(cmp.Or(checkout, "."))
 			if err != nil {

@@ -82,7 +82,7 @@ func (p *pluginTest) target(ctx context.Context, in io.Reader, args []string) (c
 		Command: args, DisableMTLS: !p.mtls, Channel: p.name, Receivers: p.receivers, Patience: p.timeout,
 	}
 	if p.timeout <= 0 {
-		return t, fmt.Errorf("--timeout: expected a time such as 30s, not %v", p.timeout)
+		return t, exitError{fmt.Errorf("--timeout: expected a time such as 30s, not %v", p.timeout), exitUsage}
 	}
 	for _, name := range p.env {
 		value, set := os.LookupEnv(name)
@@ -94,7 +94,7 @@ func (p *pluginTest) target(ctx context.Context, in io.Reader, args []string) (c
 	for _, text := range p.commands {
 		name, data, found := strings.Cut(text, "=")
 		if data = cmp.Or(data, "{}"); name == "" || !found || !json.Valid([]byte(data)) {
-			return t, fmt.Errorf("--command: expected NAME=JSON, not %q", text)
+			return t, exitError{fmt.Errorf("--command: expected NAME=JSON, not %q", text), exitUsage}
 		}
 		t.Commands = append(t.Commands, conformance.Command{Name: name, Data: data})
 	}
@@ -125,11 +125,11 @@ func (p *pluginTest) test(cmd *cobra.Command, args []string) error {
 	}
 	wanted, err := regexp.Compile(p.run)
 	if err != nil {
-		return fmt.Errorf("--run: %w", err)
+		return exitError{fmt.Errorf("--run: %w", err), exitUsage}
 	}
 	checks := slices.DeleteFunc(conformance.Checks(), func(c conformance.Check) bool { return !wanted.MatchString(c.Name) })
 	if len(checks) == 0 {
-		return fmt.Errorf("--run: no check has a name that matches %q", p.run)
+		return exitError{fmt.Errorf("--run: no check has a name that matches %q", p.run), exitUsage}
 	}
 	if _, err := exec.LookPath(args[0]); err != nil {
 		return fmt.Errorf("%s can not be run: %w", args[0], err)

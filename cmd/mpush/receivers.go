@@ -15,6 +15,9 @@ import (
 	"mpush/core/control"
 )
 
+// mostReceivers is how many the relay gives in one answer.
+const mostReceivers = 1000
+
 func (o *operator) receivers() *cobra.Command {
 	after, limit := "", 0
 	cmd := o.command(&cobra.Command{
@@ -31,6 +34,9 @@ shows one with its routes.
 		Example: "  mpush receivers\n  mpush receivers phone\n  mpush receivers --after phone --limit 1000 --json",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
+		if err := checkLimit(limit, mostReceivers); err != nil {
+			return err
+		}
 		if len(args) == 1 {
 			receiver, err := client.Receiver(ctx, args[0])
 			if err != nil {
@@ -54,7 +60,7 @@ shows one with its routes.
 		})
 	})
 	cmd.Flags().StringVar(&after, "after", "", "begin after this name")
-	cmd.Flags().IntVar(&limit, "limit", 0, "how many, at most 1000 (default 100)")
+	cmd.Flags().IntVar(&limit, "limit", 100, fmt.Sprint("how many, at most ", mostReceivers))
 	return cmd
 }
 

@@ -58,11 +58,14 @@ func (f *tokenFlags) entry(name, token string, now time.Time) (*config.TokenEntr
 	if f.expires != "" {
 		at, err := config.ParseExpiry(f.expires, now)
 		if err != nil {
-			return nil, fmt.Errorf("--expires: %w", err)
+			return nil, exitError{fmt.Errorf("--expires: %w", err), exitUsage}
 		}
 		entry.Expires = at.Format(time.RFC3339)
 	}
-	return entry, entry.Check()
+	if err := entry.Check(); err != nil {
+		return nil, exitError{err, exitUsage}
+	}
+	return entry, nil
 }
 
 func tokenNewCommand(s *settings) *cobra.Command {

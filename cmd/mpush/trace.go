@@ -26,7 +26,7 @@ attempts the first one's time, their number and the last failure are kept.`,
 		Example: "  mpush trace 1596543210123\n  mpush trace 1596543210123 --json",
 		Args:    cobra.ExactArgs(1),
 	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
-		mid, err := parseMID(args[0])
+		mid, err := midArgument(args[0])
 		if err != nil {
 			return err
 		}
