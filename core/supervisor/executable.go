@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // selfExecutable is the kernel's name of the executable that a process runs,
@@ -41,7 +43,7 @@ func openExecutable(command, wantSHA256 string) (*executable, error) {
 	if wantSHA256 == "" && path != selfExecutable {
 		return x, nil
 	}
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +88,26 @@ func findCommand(command string) (string, error) {
 		return command, nil
 	}
 	return exec.LookPath(command)
+}
+
+// openRegular opens a file that can be read to its end. A pipe would be waited for,
+// a device be read for ever, where nothing interrupts it.
+func openRegular(path string) (*os.File, error) {
+	// Looked at before, as opening a device may do something, and after, as another
+	// may be there by then; opening waits for nobody.
+	other := fmt.Errorf("%s is not a regular file", path)
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, cmp.Or(err, other)
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, cmp.Or(err, other)
+	}
+	return file, nil
 }
 
 // inspect compares the file's checksum, if one is wanted, and tells whether it

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -170,5 +171,27 @@ func TestEmptyFileIsNoExecutable(t *testing.T) {
 	}
 	if _, err := openExecutable(path, strings.Repeat("0", 64)); err == nil {
 		t.Error("it was accepted")
+	}
+}
+
+func TestWhatIsNoFileIsRefusedAtOnce(t *testing.T) {
+	fifo := filepath.Join(shortDir(t), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, "/dev/zero", filepath.Dir(fifo)} {
+		refused := make(chan error, 1)
+		go func() {
+			_, err := openExecutable(path, strings.Repeat("0", 64))
+			refused <- err
+		}()
+		select {
+		case err := <-refused:
+			if err == nil || !strings.Contains(err.Error(), path+" is not a regular file") {
+				t.Errorf("%s: error %v", path, err)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: it is still being read", path)
+		}
 	}
 }
