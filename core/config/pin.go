@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/tailscale/hujson"
 )
@@ -211,22 +213,34 @@ func apply(text []byte, edits []edit) []byte {
 }
 
 // replaceFile puts a new text in the place of a file's, unless that is not the one
-// before any more.
-func replaceFile(path string, before, after []byte) (err error) {
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return fmt.Errorf("config file: %w", err)
+// before any more. It returns once that is on disk: a token that was revoked does
+// not come back with the power.
+func replaceFile(path string, before, after []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		err = swapFile(path, before, after)
 	}
-	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("config file: %w", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("config file: %s is changed, but a power cut may undo that: %w", path, err)
+	}
+	return nil
+}
+
+func swapFile(path string, before, after []byte) (err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("config file: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("config file: %w", err), os.Remove(temporary.Name()))
+			err = errors.Join(err, os.Remove(temporary.Name()))
 		}
 	}()
 	_, err = temporary.Write(after)
@@ -245,4 +259,17 @@ func replaceFile(path string, before, after []byte) (err error) {
 		return fmt.Errorf("%s was changed meanwhile: try again", path)
 	}
 	return os.Rename(temporary.Name(), path)
+}
+
+// syncDir brings a directory to disk, as far as its file system can do that and it
+// may be read.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }
