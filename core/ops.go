@@ -18,12 +18,7 @@ import (
 // openOps begins to tell how the relay is, at the address that is configured.
 func (c *Core) openOps(desk *relay.Desk) error {
 	source := &ops.Source{
-		Ping: func(ctx context.Context) error {
-			_, err := desk.Ask(ctx, func(link engine.LinkID, request engine.RequestID) engine.Event {
-				return &engine.Ping{Link: link, Request: request}
-			})
-			return err
-		},
+		Ping: c.relay.Probe,
 		Survey: func(ctx context.Context) (engine.Surveyed, error) {
 			body, err := desk.Ask(ctx, func(link engine.LinkID, request engine.RequestID) engine.Event {
 				return &engine.Survey{Link: link, Request: request}

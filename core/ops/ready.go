@@ -48,12 +48,13 @@ func (s *Server) readiness(ctx context.Context) Readiness {
 	return r
 }
 
-// alive asks the engine for an answer.
+// alive asks for an answer by the way that messages go, through the engine and to
+// the disk.
 func (s *Server) alive(ctx context.Context) Part {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if err := s.Source.Ping(ctx); err != nil {
-		return Part{false, "the engine gave no answer within " + bound.String() + ": " + err.Error()}
+		return Part{false, "the engine or the disk gave no answer within " + bound.String() + ": " + err.Error()}
 	}
 	return Part{Ready: true}
 }

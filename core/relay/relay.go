@@ -123,6 +123,23 @@ func (r *Relay) SubmitThen(ctx context.Context, done func(), events ...engine.Ev
 	}
 }
 
+// Probe returns when the relay has dealt with what was submitted before, and the
+// disk with what it was given by then. It gives nothing to the disk itself.
+func (r *Relay) Probe(ctx context.Context) error {
+	done := make(chan struct{})
+	if err := r.SubmitThen(ctx, func() { close(done) }, &engine.Ping{}); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return r.committer.failure()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.done:
+		return errStopped
+	}
+}
+
 // PutState writes an entry of a channel's state and calls done when it is on
 // disk, or not. done must not block. The call itself waits while the disk does
 // not keep up.
