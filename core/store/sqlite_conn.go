@@ -98,12 +98,18 @@ var errStop = errors.New("stop")
 
 // query calls each for every row until it returns an error. The row is valid
 // during the call only, its byte slices and strings for ever.
-func (c *conn) query(query string, each func(row []driver.Value) error, args ...driver.Value) (err error) {
+func (c *conn) query(query string, each func(row []driver.Value) error, args ...driver.Value) error {
+	return c.queryUntil(context.Background(), query, each, args...)
+}
+
+// queryUntil is query, and is interrupted when ctx ends: on the way to the first
+// row at once, later from row to row.
+func (c *conn) queryUntil(ctx context.Context, query string, each func(row []driver.Value) error, args ...driver.Value) (err error) {
 	s, err := c.prepared(query, args)
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), c.args)
+	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, c.args)
 	if err != nil {
 		return err
 	}
@@ -124,12 +130,19 @@ func (c *conn) query(query string, each func(row []driver.Value) error, args ...
 		} else if err != nil {
 			return err
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 }
 
 // integer returns the one number that a query yields, 0 for no row.
 func (c *conn) integer(query string, args ...driver.Value) (n int64, err error) {
-	err = c.query(query, func(row []driver.Value) error {
+	return c.integerUntil(context.Background(), query, args...)
+}
+
+func (c *conn) integerUntil(ctx context.Context, query string, args ...driver.Value) (n int64, err error) {
+	err = c.queryUntil(ctx, query, func(row []driver.Value) error {
 		n = row[0].(int64)
 		return nil
 	}, args...)

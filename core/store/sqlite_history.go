@@ -34,11 +34,13 @@ func (s *SQLite) Trace(ctx context.Context, mid message.MID) (m *message.Message
 	return m, items, nil
 }
 
+// selectDeadOf looks at receivers before messages: it passes over the letters of
+// others for little.
 const (
 	selectDeadOf = `SELECT ` + columns + `, receiver.name
 FROM item INDEXED BY item_dead
-CROSS JOIN message ON message.mid = item.mid
 CROSS JOIN receiver ON receiver.id = item.receiver
+CROSS JOIN message ON message.mid = item.mid
 WHERE state = 3 AND reason <> 'dropped' AND item.mid < ? AND receiver.forgotten_at = 0`
 	inOrder = ` ORDER BY item.mid DESC, item.receiver`
 )
@@ -52,10 +54,10 @@ func (s *SQLite) Dead(ctx context.Context, receiver string, below message.MID, n
 	if receiver != "" {
 		query, args = selectDeadOf+` AND receiver.name = ?`+inOrder, append(args, receiver)
 	}
-	err = s.read(ctx, func(c *conn) error {
+	err = s.survey(ctx, func(ctx context.Context, c *conn) error {
 		var last *message.Message
 		bytes := 0
-		return c.query(query, func(row []driver.Value) error {
+		return c.queryUntil(ctx, query, func(row []driver.Value) error {
 			q := queued(row[nameColumn].(string), row)
 			switch {
 			case last != nil && last.MID == q.MID:
@@ -103,8 +105,8 @@ ORDER BY name, forgotten_at`
 
 // Audit implements Store.
 func (s *SQLite) Audit(ctx context.Context) (accounts []record.Account, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(selectAudit, func(row []driver.Value) error {
+	err = s.survey(ctx, func(ctx context.Context, c *conn) error {
+		return c.queryUntil(ctx, selectAudit, func(row []driver.Value) error {
 			accounts = append(accounts, record.Account{
 				Receiver: row[0].(string), Forgotten: row[1].(int64) != 0, Accepted: row[2].(int64),
 				Acked: row[3].(int64), HandedOff: row[4].(int64), Dead: row[5].(int64), Pending: row[6].(int64),
@@ -132,16 +134,16 @@ func (s *SQLite) Overdue(ctx context.Context, from, to int64, n int) (overdue []
 	place := make(map[string]int)
 	n = max(n, 1)
 	seen, last := 0, from
-	err = s.read(ctx, func(c *conn) error {
+	err = s.survey(ctx, func(ctx context.Context, c *conn) error {
 		// As many expire in one moment as were accepted in one: they are taken
 		// together, so that next is a time.
-		end, err := c.integer(`SELECT coalesce(max(expires_at), 0) FROM (SELECT expires_at FROM message INDEXED BY message_expires
+		end, err := c.integerUntil(ctx, `SELECT coalesce(max(expires_at), 0) FROM (SELECT expires_at FROM message INDEXED BY message_expires
   WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?)`, from, to, int64(n))
 		if err != nil || end == 0 {
 			return err
 		}
 		last = end
-		return c.query(selectOverdue, func(row []driver.Value) error {
+		return c.queryUntil(ctx, selectOverdue, func(row []driver.Value) error {
 			seen++
 			name, open := row[1].(string)
 			if !open {
@@ -169,8 +171,8 @@ func (s *SQLite) Overdue(ctx context.Context, from, to int64, n int) (overdue []
 
 // Away implements Store.
 func (s *SQLite) Away(ctx context.Context, before int64, after string, n int) (names []string, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(`SELECT name FROM receiver WHERE forgotten_at = 0 AND seen_at < ? AND name > ? ORDER BY name LIMIT ?`, func(row []driver.Value) error {
+	err = s.survey(ctx, func(ctx context.Context, c *conn) error {
+		return c.queryUntil(ctx, `SELECT name FROM receiver WHERE forgotten_at = 0 AND seen_at < ? AND name > ? ORDER BY name LIMIT ?`, func(row []driver.Value) error {
 			names = append(names, row[0].(string))
 			return nil
 		}, before, after, int64(n))

@@ -31,6 +31,39 @@ func (s *SQLite) read(ctx context.Context, f func(c *conn) error) error {
 	}
 }
 
+// survey is read for what may take long: one such at a time, which ends early when
+// ctx does or the store is closed, and which no message waits for. f gets the
+// context to query with.
+func (s *SQLite) survey(ctx context.Context, f func(ctx context.Context, c *conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c, ok := <-s.surveying:
+		if !ok {
+			return ErrClosed
+		}
+		defer func() { s.surveying <- c }()
+		either, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(s.open, cancel)()
+		err := f(either, c)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.open.Err() != nil:
+			return ErrClosed
+		}
+		return fmt.Errorf("read %s: %w", s.path, classify(err))
+	case <-s.open.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 const columns = `item.seq, item.mid, item.state, item.rank, item.channel, item.tries, item.sent_at, item.ended_at, item.reason, item.error,
   send_type, target, from_method, from_name, text, desp, extra, accepted_at, expires_at`
 

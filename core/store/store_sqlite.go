@@ -22,6 +22,12 @@ type SQLite struct {
 	// The locks are channels of one, so that a caller can stop waiting.
 	writing chan *writer
 	reading chan *conn
+	// surveying is the reader for what may take long: it must not hold those that
+	// messages wait for.
+	surveying chan *conn
+
+	open  context.Context // ends when Close begins
+	close context.CancelFunc
 }
 
 var _ Store = (*SQLite)(nil)
@@ -35,7 +41,7 @@ type writer struct {
 	broken error
 }
 
-// readers is how many reads may run at once.
+// readers is how many reads may run at once, besides the one that may take long.
 const readers = 2
 
 // OpenSQLite opens the file at path, or makes it. It fails without changing
@@ -66,8 +72,8 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	s := &SQLite{path: path, writing: make(chan *writer, 1), reading: make(chan *conn, readers)}
-	for range readers {
+	s := &SQLite{path: path, writing: make(chan *writer, 1), reading: make(chan *conn, readers), surveying: make(chan *conn, 1)}
+	for range readers + 1 {
 		c, err := openReader(path)
 		if err != nil {
 			close(s.reading)
@@ -77,8 +83,13 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 			_ = w.close()
 			return nil, openError(path, err)
 		}
-		s.reading <- c
+		if len(s.reading) < readers {
+			s.reading <- c
+		} else {
+			s.surveying <- c
+		}
 	}
+	s.open, s.close = context.WithCancel(context.Background())
 	s.writing <- w
 	return s, nil
 }
@@ -208,8 +219,9 @@ func (s *SQLite) Load(ctx context.Context) (record.Registry, error) {
 	return reg, nil
 }
 
-// Close implements Store.
+// Close implements Store. It interrupts what may take long.
 func (s *SQLite) Close() error {
+	s.close()
 	w, ok := <-s.writing
 	if !ok {
 		return ErrClosed
@@ -220,6 +232,8 @@ func (s *SQLite) Close() error {
 		errs = append(errs, (<-s.reading).close())
 	}
 	close(s.reading)
+	errs = append(errs, (<-s.surveying).close())
+	close(s.surveying)
 	if w.broken == nil {
 		// It only makes the next open quicker: a full disk is no fault here.
 		if err := w.transaction(func() error { return w.tails.fold(w.conn) }); !errors.Is(err, ErrFull) {
