@@ -34,7 +34,7 @@ type Endpoint struct {
 }
 
 // Listen moves the endpoint to an address; "" is nowhere. On an error it stays
-// where it is.
+// where it is. One that has ended by itself is opened again.
 func (e *Endpoint) Listen(address string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,8 +77,15 @@ func (e *Endpoint) serve(address string, listener net.Listener) {
 	}
 	e.address, e.server, e.listener = address, server, listener
 	e.serving.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			e.Log.Error("health and metrics are not served any more", "err", err)
+		err := server.Serve(listener)
+		if errors.Is(err, http.ErrServerClosed) {
+			return
+		}
+		e.Log.Error("health and metrics are not served any more", "err", err)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.server == server { // it is nowhere now, so that the next Listen opens it again
+			e.stop()
 		}
 	})
 	at := listener.Addr().(*net.TCPAddr)

@@ -172,3 +172,22 @@ func TestEndpointMovesAndStaysWhereItIsOnAnError(t *testing.T) {
 		t.Error("it listens when it is switched off")
 	}
 }
+
+func TestEndpointThatHasEndedByItselfIsOpenedAgain(t *testing.T) {
+	f := newFixture(t)
+	base := f.listen(t)
+	address := strings.TrimPrefix(base, "http://")
+	if err := f.listener.Close(); err != nil { // as if the system had taken it away
+		t.Fatal(err)
+	}
+	f.serving.Wait()
+	if err := f.Listen(address); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(t, base+"/healthz", ""); status != 200 {
+		t.Errorf("%d", status)
+	}
+	if !strings.Contains(f.log.String(), "health and metrics are not served any more") {
+		t.Errorf("nothing is said of it:\n%s", f.log.String())
+	}
+}
