@@ -45,7 +45,8 @@ func (p *processes) look(channels []Channel) []usage {
 			l = &lived{}
 			p.lives[c.Name] = l
 		}
-		usages[i] = usage{files: l.look(proc, c.PID), cpu: l.past + l.cpu}
+		usages[i].files = l.look(proc, c.PID)
+		usages[i].cpu = l.past + l.cpu // as of this look
 	}
 	return usages
 }
