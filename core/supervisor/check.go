@@ -72,7 +72,7 @@ func (s *Supervisor) passing() (dir string, done func(), err error) {
 	held := s.dir
 	s.mu.Unlock()
 	if held != nil {
-		return held.path, func() {}, nil
+		return held.path, func() {}, held.keep()
 	}
 	if dir, err = os.MkdirTemp("", "mpush-"); err != nil {
 		return "", nil, err

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // pluginDirPrefix is what go-plugin names a plugin's directory.
@@ -14,7 +15,9 @@ const pluginDirPrefix = "plugin-dir"
 // runDir is the directory of the sockets, held by one process at a time.
 type runDir struct {
 	path string
-	lock *os.File
+
+	mu   sync.Mutex
+	lock *os.File // nil once it is closed
 }
 
 // openRunDir makes the directory if need be, locks it and removes what an
@@ -27,6 +30,20 @@ func openRunDir(path string) (*runDir, error) {
 	if err := checkSocketPath(path); err != nil {
 		return nil, err
 	}
+	lock, err := claim(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &runDir{path: path, lock: lock}
+	if err := d.sweep(); err != nil {
+		d.close()
+		return nil, fmt.Errorf("runtime directory: %w", err)
+	}
+	return d, nil
+}
+
+// claim makes the directory if need be and locks it.
+func claim(path string) (*os.File, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
@@ -37,12 +54,31 @@ func openRunDir(path string) (*runDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime directory %s is in use by another process: %w", path, err)
 	}
-	d := &runDir{path: path, lock: lock}
-	if err := d.sweep(); err != nil {
-		d.close()
-		return nil, fmt.Errorf("runtime directory: %w", err)
+	return lock, nil
+}
+
+// keep claims the directory again if it was removed, as is done to what lies in
+// /tmp for long. What plugins that run have there is left alone.
+func (d *runDir) keep() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return errStopping
 	}
-	return d, nil
+	ours, err := d.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("runtime directory: %w", err)
+	}
+	if there, err := os.Stat(d.lock.Name()); err == nil && os.SameFile(ours, there) {
+		return nil
+	}
+	lock, err := claim(d.path)
+	if err != nil {
+		return err
+	}
+	_ = d.lock.Close()
+	d.lock = lock
+	return nil
 }
 
 // sweep removes the plugins' directories, and nothing else: the operator may
@@ -63,8 +99,11 @@ func (d *runDir) sweep() error {
 }
 
 func (d *runDir) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	_ = d.sweep()
 	_ = d.lock.Close() // and with it the lock; the file stays, removing it would race
+	d.lock = nil
 }
 
 // checkSocketPath refuses a directory in which a socket's path would be too

@@ -73,8 +73,9 @@ type Handler interface {
 type Options struct {
 	// RuntimeDir holds the sockets. It is made if it is missing, must be
 	// accessible to this user alone, belongs to one Supervisor at a time and is
-	// cleared of an earlier one's sockets by the first Start. Its absolute path
-	// has at most 69 bytes (65 but on Linux).
+	// cleared of an earlier one's sockets by the first Start. It is made again if
+	// it was removed meanwhile. Its absolute path has at most 69 bytes (65 but on
+	// Linux).
 	RuntimeDir string
 	// Logger gets the channels' lives and what the plugins write: lines of JSON
 	// as log/slog writes them with their level and fields, other lines as text
@@ -125,6 +126,9 @@ func New(opts Options) *Supervisor {
 	s.launch = func(ctx context.Context, spec Spec) (instance, error) {
 		if spec.Reattach != "" {
 			return reattach(ctx, spec, opts.Timeouts.Handshake)
+		}
+		if err := s.dir.keep(); err != nil {
+			return nil, err
 		}
 		return launch(ctx, spec, s.dir.path, &s.opts)
 	}
