@@ -38,7 +38,7 @@ func NewClient(dataDir string) (*Client, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 func (c *Client) do(ctx context.Context, method, path string, request, into any) error {
-	body, err := json.Marshal(request)
+	body, err := marshal(request)
 	if err != nil {
 		return err
 	}

@@ -298,7 +298,7 @@ func TestAPIRefusesWhatItDoesNotKnow(t *testing.T) {
 		{"GET", "/v1/dead?below=x", "", 400, "no mid"}, {"GET", "/v1/dead?below=-5", "", 400, "no mid"},
 		{"POST", "/v1/dead/replay", "", 400, "not as expected"}, {"POST", "/v1/dead/replay", `{"mid":5`, 400, "not as expected"},
 		{"POST", "/v1/dead/replay", `{"mid":"x","receiver":"a"}`, 400, "not as expected"}, {"POST", "/v1/dead/drop", `{"mid":"5","receiver":"a","all":true}`, 400, "all"},
-		{"POST", "/v1/backup", `{"path":"` + strings.Repeat("x", maxRequest) + `"}`, 400, "not as expected"},
+		{"POST", "/v1/backup", `{"path":"` + strings.Repeat("x", maxRequest) + `"}`, 413, "more than 65536 bytes"},
 	} {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(row.method, row.target, strings.NewReader(row.body)))

@@ -93,7 +93,7 @@ func TestLettersOfOneLargeMessageAreNotHeldAtOnce(t *testing.T) {
 // A text may take six times its length in JSON: what is written counts.
 func TestPageOfLettersEndsByItsBytesAndAllAreReached(t *testing.T) {
 	var all []record.Queued
-	for mid := message.MID(40); mid > 0; mid-- {
+	for mid := message.MID(15); mid > 0; mid-- {
 		all = append(all, letters(mid, strings.Repeat("\x01", 100<<10), 2)...)
 	}
 	o := graveyard(all)
@@ -116,7 +116,7 @@ func TestPageOfLettersEndsByItsBytesAndAllAreReached(t *testing.T) {
 			break
 		}
 	}
-	if len(got) != len(all) || got[0] != "40 r0 102400" || got[79] != "1 r1 102400" {
+	if len(got) != len(all) || got[0] != "15 r0 102400" || got[29] != "1 r1 102400" {
 		t.Errorf("%d letters: %.100s", len(got), got)
 	}
 }

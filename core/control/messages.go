@@ -20,10 +20,14 @@ const Method = "control"
 // maxWait bounds how long a send may wait for what becomes of it.
 const maxWait = 10 * time.Minute
 
+// maxSend bounds the body of a send, in bytes: that of the largest message, each
+// byte of which may take six in JSON (\u0001), and of what is around it.
+const maxSend = 6*message.MaxSize + maxRequest
+
 // send publishes a message.
 func (s *Server) send(r *http.Request) (any, error) {
 	var send Send
-	if err := readUpTo(r, 2*message.MaxSize, &send); err != nil {
+	if err := readUpTo(r, maxSend, &send); err != nil {
 		return nil, err
 	}
 	publish := engine.Publish{

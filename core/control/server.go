@@ -240,9 +240,14 @@ const maxRequest = 64 << 10
 func read(r *http.Request, into any) error { return readUpTo(r, maxRequest, into) }
 
 func readUpTo(r *http.Request, maxBytes int64, into any) error {
-	decoder := json.NewDecoder(io.LimitReader(r.Body, maxBytes))
+	body := &io.LimitedReader{R: r.Body, N: maxBytes + 1}
+	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
+		if body.N <= 0 {
+			_, _ = io.CopyN(io.Discard, r.Body, maxBytes) // who still sends does not listen
+			return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", maxBytes)}
+		}
 		return badRequest("the request is not as expected: %v", err)
 	}
 	return nil
