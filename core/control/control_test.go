@@ -29,10 +29,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // office is a Store and a Desk that answer as a test says.
 type office struct {
-	letters  []record.Queued
-	dead     func(below message.MID, n int) []record.Queued // or letters
-	accounts []record.Account
-	backup   func(path string) error
+	letters    []record.Queued
+	dead       func(below message.MID, n int) []record.Queued // or letters
+	accounts   []record.Account
+	auditWhile func(context.Context) error // an audit that takes its time
+	backup     func(path string) error
 	// backupWhile is a backup that takes its time.
 	backupWhile func(context.Context) error
 	lend        func(name, group string) (string, error)
@@ -56,7 +57,10 @@ func (o *office) Dead(_ context.Context, receiver string, below message.MID, n i
 	return o.letters, nil
 }
 
-func (o *office) Audit(context.Context) ([]record.Account, error) {
+func (o *office) Audit(ctx context.Context) ([]record.Account, error) {
+	if o.auditWhile != nil {
+		return nil, o.auditWhile(ctx)
+	}
 	if o.accounts == nil {
 		return nil, errors.New("unreadable")
 	}

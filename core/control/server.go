@@ -202,9 +202,13 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
-// until has an answer end with a context, too.
+// until has an answer end with a context, too, and when the client leaves.
 func until(ctx context.Context, answer func(*http.Request) (any, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
+		if r.Method == http.MethodGet {
+			// That the client leaves is noticed only once its request was read whole.
+			_, _ = io.CopyN(io.Discard, r.Body, maxRequest)
+		}
 		both, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
@@ -250,6 +254,7 @@ func readUpTo(r *http.Request, maxBytes int64, into any) error {
 		}
 		return badRequest("the request is not as expected: %v", err)
 	}
+	_, _ = io.Copy(io.Discard, body) // to its end, as until does
 	return nil
 }
 

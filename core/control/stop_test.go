@@ -111,3 +111,30 @@ func TestStopDoesNotWaitForEverForARequest(t *testing.T) {
 	}
 	close(known)
 }
+
+func TestReadEndsWhenWhoAskedLeaves(t *testing.T) {
+	begun, left := make(chan struct{}), make(chan error)
+	dir := t.TempDir()
+	client := open(t, &office{auditWhile: func(ctx context.Context) error {
+		begun <- struct{}{}
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Second):
+		}
+		left <- ctx.Err()
+		return errors.New("ended")
+	}}, dir)
+	for name, ask := range map[string]func(context.Context){
+		"the command": func(ctx context.Context) { _, _ = client.Audit(ctx) },
+		// Nobody reads the body of one that needs none.
+		"one with a body": func(ctx context.Context) { _ = client.do(ctx, http.MethodGet, "/v1/audit", "x", &struct{}{}) },
+	} {
+		ctx, leave := context.WithCancel(context.Background())
+		go ask(ctx)
+		await(t, name, begun)
+		leave()
+		if err := await(t, name, left); err == nil {
+			t.Errorf("%s: the read goes on", name)
+		}
+	}
+}
