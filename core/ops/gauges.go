@@ -11,7 +11,7 @@ import (
 // Source is what the core knows of itself. Its functions may be called from any
 // goroutine.
 type Source struct {
-	// Ping returns when the engine has answered.
+	// Ping returns when the engine has answered, and the disk what it was given before.
 	Ping func(context.Context) error
 	// Survey asks the engine how the routes are.
 	Survey func(context.Context) (engine.Surveyed, error)
