@@ -70,9 +70,10 @@ func openDraft(path string) (_ *os.File, err error) {
 			_ = file.Close()
 		}
 	}()
+	// Network file systems may have no locks.
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	} else if err != nil {
+	} else if err != nil && !errors.Is(err, syscall.ENOLCK) && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 	}
 	mine, err := file.Stat()
