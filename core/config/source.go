@@ -50,8 +50,8 @@ func readSource(path string, explicit, first bool, in inputs) (source, error) {
 	case errors.Is(err, fs.ErrNotExist) && explicit:
 		return source{}, fmt.Errorf("config file %s does not exist: %w", path, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrNotExist):
-		return source{}, fmt.Errorf("there is no %s here: %w; name one with --config FILE, or make one: echo '{\"token\": \"a long word of your own\"}' > %s",
-			path, fs.ErrNotExist, path)
+		return source{}, fmt.Errorf("there is no %s here: %w; name one with --config FILE, or make one with a token of its own: mpush init",
+			path, fs.ErrNotExist)
 	case err != nil:
 		return source{}, fmt.Errorf("config file: %w", err)
 	case len(text) > maxFileBytes:

@@ -168,6 +168,9 @@ func (r *report) tellApart(c *Config, layers []layer) {
 			list = n
 		}
 	}
+	if list == nil || len(list.elements) != len(c.Tokens) {
+		return // what the last layer says is wrong, and was refused
+	}
 	single := sha256.Sum256([]byte(c.Token.Reveal()))
 	for i, t := range c.Tokens {
 		path := joinIndex("tokens", i)

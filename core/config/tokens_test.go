@@ -165,6 +165,17 @@ func TestTokensAreTakenOutOfTheMiddle(t *testing.T) {
 	}
 }
 
+func TestWrongVariableOverTokensOfOneValueIsTold(t *testing.T) {
+	const rights = `"rights": ["send"], "targets": {"names": ["x"]}`
+	path := tokenPath(t, `{"tokens": [{"name": "a", "token": "x1", `+rights+`}, {"name": "b", "token": "x1", `+rights+`}]}`)
+	for _, value := range []string{"abc", "[1]", "{}", "[]"} {
+		_, err := Load(Options{Path: path, Environ: []string{"MPUSH_TOKENS=" + value}})
+		if wrong := value != "[]"; (err != nil) != wrong || wrong && !strings.Contains(err.Error(), "environment variable MPUSH_TOKENS: ") {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func TestTokensThatCanNotBeChangedInTheFile(t *testing.T) {
 	entry := &TokenEntry{Name: "a"}
 	for name, row := range map[string]struct {
