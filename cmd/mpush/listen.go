@@ -140,7 +140,7 @@ func (l *listening) run(ctx context.Context) error {
 // errNoRelay: the relay's own socket is not there.
 var errNoRelay = errors.New("no relay")
 
-// refusal ends a receiver: trying again would not help.
+// refusal is an error that trying again would not help.
 type refusal struct{ error }
 
 // endpoint is where to listen, and the token for it.

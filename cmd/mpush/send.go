@@ -48,7 +48,8 @@ from.method "control" then. With --server it is an HTTP request to any relay.
 With --wait it shows each receiver's status until all are ok: ready (queued, the
 receiver is away), wait (sent), ok (the receiver has acknowledged it). If not all
 are ok in time, or one can not be any more, the exit code is 3; the message stays
-in the queue. It is 1 if the message was not accepted for anybody.`,
+in the queue. It is 1 if the message was not accepted for anybody. With --server
+the token must be the single one or have "admin": others may not ask.`,
 		Example: `  mpush send phone "Backup done" "all 3 disks" --wait
   mpush send family "Dinner" --group --extra url=https://example.org --extra icon=food
   df -h | mpush send phone "Disk report" -
@@ -160,16 +161,16 @@ func (o *sending) run(cmd *cobra.Command, args []string) error {
 	}
 	watch := newWatch(out, o.json)
 	watch.begin(sent.MID)
-	now, err = o.await(cmd.Context(), by, sent.MID, now, watch)
-	if err != nil {
-		return err
-	}
+	now, unseen := o.await(cmd.Context(), by, sent.MID, now, watch)
 	if o.json {
 		if err := o.print(out, sent.MID, now); err != nil {
 			return err
 		}
 	}
-	return verdict(now, o.wait)
+	if err := cmd.Context().Err(); err != nil {
+		return err
+	}
+	return verdict(now, o.wait, unseen)
 }
 
 // notAccepted says why a message is nowhere.
@@ -187,12 +188,14 @@ func notAccepted(m control.Send, now []progress) error {
 // lookEvery is how often a relay is asked what has become of a message.
 const lookEvery = 200 * time.Millisecond
 
-// await looks until all statuses are final or the time is over.
+// await looks until all statuses are final, the time is over, or the relay
+// refuses to tell. Its error is that of the last look.
 func (o *sending) await(ctx context.Context, by sender, mid control.MID, now []progress, watch *watch) ([]progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.wait)
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var unseen error
 	for {
 		watch.show(now)
 		if !slices.ContainsFunc(now, func(p progress) bool { return !p.Final }) {
@@ -201,18 +204,16 @@ func (o *sending) await(ctx context.Context, by sender, mid control.MID, now []p
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return now, ctx.Err()
-			}
-			return now, nil
+			return now, unseen
 		}
 		next, err := by.look(ctx, mid)
-		switch {
-		case ctx.Err() != nil: // told above
-		case err != nil:
-			return now, err
-		default:
+		if ctx.Err() != nil {
+			return now, unseen
+		}
+		if unseen = err; err == nil {
 			now = merge(now, next)
+		} else if _, refused := errors.AsType[refusal](err); refused {
+			return now, err
 		}
 	}
 }
@@ -229,25 +230,34 @@ func merge(before, now []progress) []progress {
 	return now
 }
 
-// verdict is nil if all have it.
-func verdict(now []progress, waited time.Duration) error {
-	missing, final := 0, 0
+// verdict is nil if all have it. The error unseen is why nobody knows.
+func verdict(now []progress, waited time.Duration, unseen error) error {
+	missing, final, handedOn := 0, 0, 0
 	for _, p := range now {
-		if p.Status != "ok" {
-			missing++
-			if p.Final {
-				final++
-			}
+		switch {
+		case p.Status == "ok":
+			continue
+		case p.Final:
+			final++
+		case p.handedOn():
+			handedOn++
 		}
+		missing++
 	}
+	var err error
 	switch {
 	case missing == 0:
 		return nil
 	case missing == final:
-		return exitError{fmt.Errorf("not delivered to %d of %d", missing, len(now)), exitNotDelivered}
+		err = fmt.Errorf("not delivered to %d of %d", missing, len(now))
+	case unseen != nil:
+		err = fmt.Errorf("the message is accepted, but what becomes of it can not be asked: %w", unseen)
+	case missing == final+handedOn:
+		err = fmt.Errorf("not acknowledged by %d of %d within %v: another service has it, which does not tell whether it arrived", missing, len(now), waited)
 	default:
-		return exitError{fmt.Errorf("not delivered to %d of %d within %v: the message stays in the queue", missing, len(now), waited), exitNotDelivered}
+		err = fmt.Errorf("not delivered to %d of %d within %v: the message stays in the queue", missing, len(now), waited)
 	}
+	return exitError{err, exitNotDelivered}
 }
 
 // print shows the mid and the statuses.

@@ -2,6 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,16 +16,21 @@ import (
 
 func TestVerdictTellsInTimeFromNever(t *testing.T) {
 	for _, row := range []struct {
-		now  []progress
-		code int
-		says string
+		now    []progress
+		unseen error
+		code   int
+		says   string
 	}{
-		{[]progress{{Status: "ok", Final: true}}, 0, ""},
-		{[]progress{{Status: "ok", Final: true}, {Status: "wait"}}, 3, "1 of 2 within 1s"},
-		{[]progress{{Status: "failed", Final: true}, {Status: "ready"}}, 3, "2 of 2 within"},
-		{[]progress{{Status: "webpush-ok", Final: true}}, 3, "not delivered to 1 of 1"},
+		{[]progress{{Status: "ok", Final: true}}, nil, 0, ""},
+		{[]progress{{Status: "ok", Final: true}, {Status: "wait"}}, nil, 3, "1 of 2 within 1s: the message stays"},
+		{[]progress{{Status: "failed", Final: true}, {Status: "ready"}}, nil, 3, "2 of 2 within"},
+		{[]progress{{Status: "webpush-ok", Final: true}}, nil, 3, "not delivered to 1 of 1"},
+		{[]progress{{Status: "webpush-ok"}, {Status: "file-ok-comfirm"}}, nil, 3, "not acknowledged by 2 of 2 within 1s: another service"},
+		{[]progress{{Status: "webpush-ok"}, {Status: "ready"}}, nil, 3, "stays in the queue"},
+		{[]progress{{Status: "ok", Final: true}, {Status: "wait"}}, errors.New("gone"), 3, "is accepted, but what becomes of it can not be asked: gone"},
+		{[]progress{{Status: "failed", Final: true}}, errors.New("gone"), 3, "not delivered to 1 of 1"},
 	} {
-		err := verdict(row.now, time.Second)
+		err := verdict(row.now, time.Second, row.unseen)
 		if row.code == 0 {
 			if err != nil {
 				t.Errorf("%+v: %v", row.now, err)
@@ -28,6 +38,43 @@ func TestVerdictTellsInTimeFromNever(t *testing.T) {
 		} else if err == nil || exitCode(err) != row.code || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%+v: %v", row.now, err)
 		}
+	}
+}
+
+func TestSendWaitsThroughFailuresAndTellsWhatIsAccepted(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		answers []string // of the looks, a status and a body; the last is repeated
+		code    int
+		prints  string
+		says    string
+	}{
+		{"a failure that passes", []string{`503 {"cmd":"ERROR","data":"stopping"}`, `502 <html>`, `200 {"cmd":"MESSAGE_REPLY","data":{"mid":"1","status":{"ann":"ok"}}}`}, 0, `"status": "ok"`, ""},
+		{"a refusal", []string{`403 {"cmd":"ERROR","data":"not yours"}`}, 3, `"mid": "1700000000000000"`, "is accepted, but what becomes of it can not be asked: not yours"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			looks := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					io.WriteString(w, `{"cmd":"MESSAGE_REPLY","data":{"mid":"1700000000000000","status":{"ann":"ready"}}}`)
+					return
+				}
+				code, body, _ := strings.Cut(row.answers[min(looks, len(row.answers)-1)], " ")
+				looks++
+				status, _ := strconv.Atoi(code)
+				w.WriteHeader(status)
+				io.WriteString(w, body)
+			}))
+			defer server.Close()
+			out, err := runs(t, "send", "ann", "hi", "--server", server.URL, "--wait=5m", "--json")
+			code, says := 0, ""
+			if err != nil {
+				code, says = exitCode(err), err.Error()
+			}
+			if code != row.code || !strings.Contains(out, row.prints) || !strings.Contains(says, row.says) {
+				t.Errorf("exit code %d, %q\n%s", code, says, out)
+			}
+		})
 	}
 }
 

@@ -33,6 +33,12 @@ type progress struct {
 	Reason string `json:"reason,omitempty"` // why it can not be ok
 }
 
+// handedOn tells whether a service beyond a channel has it: the status is that of
+// web push, or of another channel like it, and may still become ok.
+func (p progress) handedOn() bool {
+	return strings.HasSuffix(p.Status, "-ok") || strings.HasSuffix(p.Status, "-ok-comfirm")
+}
+
 // progressOf reads the statuses of an answer.
 func progressOf(statuses map[string]string) []progress {
 	var all []progress
@@ -142,6 +148,7 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 		info = cmp.Or(info, answer.Status)
 		if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
 			info += ": name a token that may do this with --token, or in MPUSH_TOKEN"
+			return sent, refusal{errors.New(clean(info))}
 		}
 		return sent, errors.New(clean(info))
 	}
