@@ -3102,7 +3102,9 @@ type Policy struct {
 	// How many messages the plugin may hold per receiver. 0: 1.
 	Prefetch uint32 `protobuf:"varint,3,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
 	// Deliver the head again when it has no outcome after this long. 0: the
-	// plugin answers each delivery itself, however long that takes.
+	// plugin answers each delivery itself, within ten minutes, or twice
+	// retry_max_ms if that is longer: then it is recalled, counts as a failure
+	// and comes again.
 	ResendMs uint32 `protobuf:"varint,4,opt,name=resend_ms,json=resendMs,proto3" json:"resend_ms,omitempty"`
 	// The first pause after a RETRY outcome. 0: 3000.
 	RetryMs uint32 `protobuf:"varint,5,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"`
