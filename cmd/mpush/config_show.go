@@ -29,7 +29,8 @@ func configCommand(s *settings) *cobra.Command {
 file with line and column, or the environment variable that set it; and the
 ${env:…} and ${file:…} that it was read from. Secrets are hidden: what channels
 mark as such in their schemas, and for a channel that can not be asked all texts
-and numbers of its section.`,
+and numbers of its section. Plugins are started for that: run it as the relay's
+user.`,
 		Example: "  mpush config show --config /etc/mpush.json\n  mpush config show --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -24,7 +24,8 @@ func describeCommand(s *settings) *cobra.Command {
 		Long: `Describe starts a plugin, asks what it is and ends it again; it may be used while
 a relay runs. NAME is a channel of the configuration or a bundled one, PATH an
 executable (with a slash in it), which need not be configured yet; it goes by the
-name that it gives itself. No value of the configuration is printed.`,
+name that it gives itself. No value of the configuration is printed. It runs as
+who says this: as the relay's user rather than as root.`,
 		Example: `  mpush plugin describe webhook
   mpush plugin describe ./plugins/telegram
   mpush plugin describe --mtls=false ./slack/index.js

@@ -60,8 +60,9 @@ SIGHUP asks for the same.`,
 			Short: "Check the configuration, each channel's included, without serving",
 			Long: `Check loads the configuration and asks every channel about its section. It
 prints what is wrong with file, line, column and key, and exits 1. It may be
-used while a relay runs.`,
-			Example: "  mpush check --config /etc/mpush.json",
+used while a relay runs. Run it as the relay's user: plugins are started, and may
+read what that user may.`,
+			Example: "  mpush check --config /etc/mpush.json\n  sudo -u mpush mpush check --config /etc/mpush/config.json",
 			Args:    cobra.NoArgs,
 			RunE:    func(cmd *cobra.Command, _ []string) error { return check(cmd, &s) },
 		},

@@ -14,7 +14,7 @@ type settings struct {
 	Host        string        `json:"host" jsonschema_extras:"x-example=\"192.168.1.5\"" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while the relay's token is weak. One that is named is obeyed, with a warning then."`
 	Port        int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_extras:"x-example=8080" jsonschema_description:"The port to listen on; 0 takes any free one."`
 	VerifyToken bool          `json:"verifyToken" jsonschema_extras:"x-example=true" jsonschema_description:"Ask every request for the relay's token, in the header authorization."`
-	WaitTimeout time.Duration `json:"waitTimeout" jsonschema_extras:"x-floor=500,x-example=10000" jsonschema_description:"How long a send waits for its receivers; less than 500 is raised to that."`
+	WaitTimeout time.Duration `json:"waitTimeout" jsonschema_extras:"x-floor=500,x-example=10000" jsonschema_description:"How long a send waits for its receivers; less than 500 is raised to that, and no send waits for more than ten minutes."`
 	TLS         *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
 	CORS        bool          `json:"cors" jsonschema_extras:"x-example=false" jsonschema_description:"Let web pages of other origins send."`
 

@@ -18,7 +18,7 @@ type settings struct {
 	TLS          *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
 	AuthTimeout  time.Duration `json:"authTimeout" jsonschema_extras:"x-floor=100,x-example=10000" jsonschema_description:"How long a socket may be open without AUTH; less than 100 is raised to that."`
 	RetryTimeout time.Duration `json:"retryTimeout" jsonschema_extras:"x-floor=100,x-example=5000" jsonschema_description:"After how long an unanswered message is sent again, as long as the receiver is connected; less than 100 is raised to that."`
-	WaitTimeout  time.Duration `json:"waitTimeout" jsonschema_extras:"x-floor=500,x-example=10000" jsonschema_description:"How long a message that came by a socket waits for its receivers before it is replied to; less than 500 is raised to that."`
+	WaitTimeout  time.Duration `json:"waitTimeout" jsonschema_extras:"x-floor=500,x-example=10000" jsonschema_description:"How long a message that came by a socket waits for its receivers before it is replied to; less than 500 is raised to that, and none waits for more than ten minutes."`
 
 	MaxFrame                 int           `json:"maxFrame" jsonschema:"minimum=1024" jsonschema_extras:"x-example=65536,x-unit=bytes" jsonschema_description:"The largest frame that a client may send."`
 	MaxConnections           int           `json:"maxConnections" jsonschema:"minimum=1" jsonschema_extras:"x-example=1000" jsonschema_description:"How many sockets may be open at once; more are refused with 503, or closed where tls is set."`
