@@ -15,8 +15,9 @@ import (
 // the plugin: it asks faster than it reads the answers.
 const maxControlBytes = 4 << 20
 
-// Bounds of one frame. A frame holds at least one envelope, and no message is
-// larger than message.MaxSize, so that it stays under 3 MiB.
+// Bounds of one frame. The last envelope may go over maxFrameBytes, and so may
+// the routes of the message in it, which are bounded by as much again. No message
+// is larger than message.MaxSize, so that a frame stays under 3 MiB.
 const (
 	maxFrameEnvelopes = 256
 	maxFrameBytes     = 256 << 10
@@ -186,26 +187,31 @@ func (o *outbox) take(frame *pluginpb.CoreFrame) bool {
 	}
 	var last *message.Message
 	var batch *pluginpb.Deliver
-	turn := 0
-	for turn < len(o.turns) && len(frame.Envelopes) < maxFrameEnvelopes && bytes < maxFrameBytes {
+	turn, routes := 0, 0
+	for turn < len(o.turns) {
 		q := o.turns[turn]
-		turn++
 		if len(q.waiting) > 0 {
 			d := q.waiting[0]
-			q.waiting[0] = nil
-			q.waiting = q.waiting[1:]
 			if d.Message != last {
+				if len(frame.Envelopes) >= maxFrameEnvelopes || bytes+routes >= maxFrameBytes {
+					break
+				}
 				last = d.Message
 				batch = &pluginpb.Deliver{Message: encodeMessage(last)}
 				frame.Envelopes = append(frame.Envelopes, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Deliver{Deliver: batch}})
 				bytes += last.Size() + 64
+			} else if routes >= maxFrameBytes {
+				break // not at bytes: in another frame the whole message is sent again
 			}
+			q.waiting[0] = nil
+			q.waiting = q.waiting[1:]
 			batch.Routes = append(batch.Routes, &pluginpb.DeliverRoute{
 				Receiver: d.Receiver, Generation: d.Generation, Address: d.Address,
 				Attempt: uint32(d.Attempt), IntervalMs: uint32(d.Interval),
 			})
-			bytes += len(d.Receiver) + len(d.Address) + 24
+			routes += len(d.Receiver) + len(d.Address) + 24
 		}
+		turn++
 		if len(q.waiting) > 0 {
 			o.turns = append(o.turns, q)
 		} else {

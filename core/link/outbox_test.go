@@ -50,15 +50,30 @@ func TestReceiversTakeTurnsAndKeepTheirOrder(t *testing.T) {
 }
 
 func TestOneMessageForManyReceiversIsSentOnce(t *testing.T) {
-	o := newOutbox()
-	m := &message.Message{MID: 1, Text: strings.Repeat("x", 1000)}
-	for i := range 500 {
-		offer(o, delivery(fmt.Sprint("r", i), m))
+	for _, size := range []int{1000, 300 << 10, message.MaxSize} {
+		o := newOutbox()
+		m := &message.Message{MID: 1, Text: strings.Repeat("x", size)}
+		for i := range 500 {
+			offer(o, delivery(fmt.Sprint("r", i), m))
+		}
+		frame := &pluginpb.CoreFrame{}
+		o.take(frame)
+		if len(frame.Envelopes) != 1 || len(frame.Envelopes[0].GetDeliver().Routes) != 500 {
+			t.Errorf("%d bytes: %d envelopes, the first with %d routes", size, len(frame.Envelopes), len(frame.Envelopes[0].GetDeliver().Routes))
+		}
 	}
-	frame := &pluginpb.CoreFrame{}
-	o.take(frame)
-	if len(frame.Envelopes) != 1 || len(frame.Envelopes[0].GetDeliver().Routes) != 500 {
-		t.Errorf("%d envelopes, the first with %d routes", len(frame.Envelopes), len(frame.Envelopes[0].GetDeliver().Routes))
+}
+
+func TestLargeMessageDoesNotTakeOthersAlong(t *testing.T) {
+	o := newOutbox()
+	large := &message.Message{MID: 1, Text: strings.Repeat("x", maxFrameBytes)}
+	offer(o, delivery("a", large), delivery("b", large), delivery("c", &message.Message{MID: 2}), delivery("d", large), delivery("a", &message.Message{MID: 3}))
+	for _, want := range [][]string{{"a/1", "b/1"}, {"c/2", "d/1"}, {"a/3"}} {
+		frame := &pluginpb.CoreFrame{}
+		o.take(frame)
+		if got := routesOf(frame); !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
 	}
 }
 
@@ -100,17 +115,25 @@ func TestFramesStayUnderTheLimit(t *testing.T) {
 	for i := range 5 {
 		offer(o, delivery(fmt.Sprint("r", i), &message.Message{MID: message.MID(i), Text: strings.Repeat("x", big)}))
 	}
+	group := &message.Message{MID: 9, Text: strings.Repeat("x", big)}
+	for i := range 10_000 {
+		d := delivery(fmt.Sprintf("%0256d", i), group)
+		d.Address = []byte(strings.Repeat("a", 200))
+		offer(o, d)
+	}
 	for i := range 2000 {
 		o.post(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_CommandResult{CommandResult: &pluginpb.CommandResult{RequestId: uint64(i), Info: strings.Repeat("y", 1000)}}})
 	}
-	frames, envelopes := 0, 0
+	frames, items := 0, 0
 	for {
 		frame := &pluginpb.CoreFrame{}
 		if !o.take(frame) {
 			break
 		}
 		frames++
-		envelopes += len(frame.Envelopes)
+		for _, env := range frame.Envelopes {
+			items += max(1, len(env.GetDeliver().GetRoutes()))
+		}
 		if size := proto.Size(frame); size > 3<<20 {
 			t.Fatalf("a frame of %d bytes", size)
 		}
@@ -118,8 +141,8 @@ func TestFramesStayUnderTheLimit(t *testing.T) {
 			t.Fatalf("a frame of %d envelopes", len(frame.Envelopes))
 		}
 	}
-	if envelopes != 2005 || frames < 10 {
-		t.Errorf("%d envelopes in %d frames", envelopes, frames)
+	if items != 12_005 || frames < 10 || frames > 50 {
+		t.Errorf("%d answers and routes in %d frames", items, frames)
 	}
 }
 
