@@ -218,3 +218,83 @@ func TestHonestPluginsAreNotNamed(t *testing.T) {
 		t.Errorf("logged %q", got)
 	}
 }
+
+// A registration may be under way when the command that it is for has ended
+// without its answer.
+func TestLateRegistrationIsRefusedAndNoLie(t *testing.T) {
+	for name, end := range map[string]func(c *core, asker *peer, credentials *pluginpb.Credentials){
+		"unregistered": func(_ *core, asker *peer, credentials *pluginpb.Credentials) {
+			asker.say(&pluginpb.PluginEnvelope{RequestId: 2, Body: &pluginpb.PluginEnvelope_Unregister{Unregister: &pluginpb.Unregister{Credentials: credentials}}})
+			asker.hear()
+			asker.hear()
+		},
+		"its asker is gone": func(_ *core, asker *peer, _ *pluginpb.Credentials) {
+			close(asker.plugin.toCore)
+			gone := <-asker.ended
+			asker.ended <- gone
+		},
+		"not answered in time": func(c *core, asker *peer, _ *pluginpb.Credentials) {
+			c.board.expire(1)
+			asker.hear()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCore(t)
+			if err := c.board.Claim("push", []string{"SUBSCRIBE"}); err != nil {
+				t.Fatal(err)
+			}
+			asker := c.connect("in")
+			push, judge := c.connectJudged("push")
+			push.say(attach(1, withToken(), "own"))
+			push.hear() // its stream is open
+			session, err := c.auth.Issue("ann", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			credentials := &pluginpb.Credentials{Auth: session}
+			asker.say(&pluginpb.PluginEnvelope{RequestId: 1, Body: &pluginpb.PluginEnvelope_Command{Command: &pluginpb.ClientCommand{Credentials: credentials, Command: "SUBSCRIBE"}}})
+			asked := push.hear().GetCommand().GetId()
+			end(c, asker, credentials)
+			register := func(id uint64) {
+				t.Helper()
+				push.say(&pluginpb.PluginEnvelope{RequestId: id, Body: &pluginpb.PluginEnvelope_Register{Register: &pluginpb.Register{Receiver: "ann"}}})
+				if d := push.hear().GetDone(); d.GetError().GetCode() != pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN {
+					t.Errorf("answered with %v", d)
+				}
+			}
+			register(2)
+			if got := strings.Join(judge.lines(), ""); strings.Contains(got, Uninvited.String()) {
+				t.Errorf("logged %q", got)
+			}
+			push.say(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_CommandReply{CommandReply: &pluginpb.CommandReply{Id: asked}}})
+			register(3)
+			judge.await(t, Uninvited.String())
+			if got := strings.Join(judge.lines(), ""); strings.Contains(got, UnaskedReply.String()) {
+				t.Errorf("logged %q", got)
+			}
+			if push.link.calls != 0 || push.link.overdue != 0 || len(push.link.serving) != 0 || len(c.board.calls) != 0 {
+				t.Errorf("left behind: %+v", c.board.calls)
+			}
+		})
+	}
+}
+
+func TestOverdueCommandsAreBounded(t *testing.T) {
+	board, from, to := NewSwitchboard(), New(Options{Channel: "in"}), New(Options{Channel: "push"})
+	board.connect(to)
+	if err := board.Claim("push", []string{"SUBSCRIBE"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * maxCalls {
+		command := &pluginpb.ClaimedCommand{Command: "SUBSCRIBE", Receiver: "ann"}
+		board.call(from, 0, caller{}, command)
+		board.expire(command.Id)
+	}
+	if len(board.calls) != maxCalls || len(to.serving["ann"]) != maxCalls || to.calls != 0 {
+		t.Errorf("%d calls, %d of the receiver", len(board.calls), len(to.serving["ann"]))
+	}
+	board.disconnect(to)
+	if len(board.calls) != 0 || len(to.serving) != 0 {
+		t.Errorf("%d calls are left", len(board.calls))
+	}
+}

@@ -238,9 +238,11 @@ func (l *Link) command(id uint64, c *pluginpb.ClientCommand) {
 }
 
 func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
-	askers := l.Switchboard.serves(l, r.Receiver)
+	askers, asked := l.Switchboard.serves(l, r.Receiver)
 	if len(askers) == 0 {
-		l.Conduct.note(Uninvited)
+		if !asked {
+			l.Conduct.note(Uninvited)
+		}
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN, "a route is registered while answering a command of its receiver"))
 		return nil
 	}

@@ -65,7 +65,8 @@ type Link struct {
 	// What it has not answered, under the Switchboard's mu.
 	calls     int                 // commands
 	callBytes int                 // and their data
-	serving   map[string][]uint64 // and their ids by receiver
+	overdue   int                 // commands whose askers do not wait any more
+	serving   map[string][]uint64 // the ids of both by receiver
 }
 
 // refusedRoutes says why the plugin's configured routes can not be had.

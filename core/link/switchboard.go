@@ -24,8 +24,10 @@ type Switchboard struct {
 	lastCall      uint64
 }
 
-// call is a claimed command that was not answered yet.
+// call is a claimed command that was not answered yet. Its asker may have got an
+// answer by then: it is overdue, and the plugin may still act on it in good faith.
 type call struct {
+	overdue  bool
 	from     *Link
 	request  uint64
 	to       *Link
@@ -144,11 +146,14 @@ func (s *Switchboard) disconnect(l *Link) {
 	s.mu.Lock()
 	var broken []call
 	for id, c := range s.calls {
-		if c.to == l || c.from == l {
+		switch {
+		case c.to == l:
 			s.drop(id, c)
-			if c.to == l {
+			if !c.overdue {
 				broken = append(broken, c)
 			}
+		case c.from == l:
+			s.detach(id, c)
 		}
 	}
 	if s.links[l.Channel] == l {
@@ -165,20 +170,38 @@ func unavailable() *pluginpb.Error {
 }
 
 // maxCalls and maxCallBytes bound the unanswered commands of one plugin: there is
-// room for all clients that come back at once after a restart. callPatience is
-// the time that it has for one.
+// room for all clients that come back at once after a restart. As many again may
+// be overdue. callPatience is the time that it has for one.
 const (
 	maxCalls     = 4096
 	maxCallBytes = 16 << 20
 	callPatience = 30 * time.Second
 )
 
-// drop ends a call. Call with mu held.
-func (s *Switchboard) drop(id uint64, c call) {
-	delete(s.calls, id)
+// detach ends a call for its asker; the plugin has still to answer it. Call with mu
+// held.
+func (s *Switchboard) detach(id uint64, c call) {
+	if c.to.overdue >= maxCalls {
+		s.drop(id, c)
+		return
+	}
 	c.timeout.Stop()
 	c.to.calls--
 	c.to.callBytes -= c.bytes
+	c.to.overdue++
+	s.calls[id] = call{overdue: true, to: c.to, receiver: c.receiver}
+}
+
+// drop ends a call. Call with mu held.
+func (s *Switchboard) drop(id uint64, c call) {
+	delete(s.calls, id)
+	if c.overdue {
+		c.to.overdue--
+	} else {
+		c.timeout.Stop()
+		c.to.calls--
+		c.to.callBytes -= c.bytes
+	}
 	left := slices.DeleteFunc(c.to.serving[c.receiver], func(other uint64) bool { return other == id })
 	if c.to.serving[c.receiver] = left; len(left) == 0 {
 		delete(c.to.serving, c.receiver)
@@ -189,8 +212,9 @@ func (s *Switchboard) drop(id uint64, c call) {
 func (s *Switchboard) expire(id uint64) {
 	s.mu.Lock()
 	c, ok := s.calls[id]
+	ok = ok && !c.overdue
 	if ok {
-		s.drop(id, c)
+		s.detach(id, c)
 	}
 	s.mu.Unlock()
 	if ok {
@@ -244,7 +268,7 @@ func (s *Switchboard) reply(to *Link, reply *pluginpb.CommandReply) {
 	if lie {
 		to.Conduct.note(UnaskedReply)
 	}
-	if ok {
+	if ok && !c.overdue {
 		if reply.Error != nil {
 			reply.Error.Message = clip(reply.Error.Message, maxErrorBytes)
 		}
@@ -258,8 +282,8 @@ func (s *Switchboard) Forget(receiver string) {
 	s.mu.Lock()
 	var ended []call
 	for id, c := range s.calls {
-		if c.receiver == receiver {
-			s.drop(id, c)
+		if c.receiver == receiver && !c.overdue {
+			s.detach(id, c)
 			ended = append(ended, c)
 		}
 	}
@@ -270,14 +294,16 @@ func (s *Switchboard) Forget(receiver string) {
 }
 
 // serves returns whose commands of this receiver the link is answering: only then
-// may it act in the receiver's name.
-func (s *Switchboard) serves(to *Link, receiver string) (askers []caller) {
+// may it act in the receiver's name. Asked tells whether it may think that it is.
+func (s *Switchboard) serves(to *Link, receiver string) (askers []caller, asked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range to.serving[receiver] {
-		askers = append(askers, s.calls[id].asker)
+		if c := s.calls[id]; !c.overdue {
+			askers = append(askers, c.asker)
+		}
 	}
-	return askers
+	return askers, len(to.serving[receiver]) > 0
 }
 
 // maxInfoBytes bounds what a plugin says to another's client.
