@@ -19,6 +19,8 @@ const (
 	// lentEpoch is that of all lent tokens. It is greater than any other, and does
 	// not end: whoever has logged in with one stays.
 	lentEpoch = math.MaxUint64
+	// lentKeyID is in the header of their sessions.
+	lentKeyID = "lent"
 	// mostLent bounds the lent tokens at one time.
 	mostLent = 1024
 )
@@ -50,7 +52,7 @@ func (l *lent) open(secret []byte) (err error) {
 	if l.key, err = hkdf.Key(sha256.New, nonce, secret, "mpush session HS256 lent", sha256.Size); err != nil {
 		return fmt.Errorf("session key: %w", err)
 	}
-	l.header = headerOf("lent")
+	l.header = headerOf(lentKeyID)
 	return nil
 }
 

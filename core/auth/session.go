@@ -2,7 +2,9 @@ package auth
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +59,16 @@ type claims struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 }
 
+func (c claims) encode() ([]byte, error) {
+	var payload bytes.Buffer
+	encoder := json.NewEncoder(&payload)
+	// The default escapes of <, > and & would make a session of a long name
+	// exceed maxSessionBytes.
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(c)
+	return bytes.TrimSuffix(payload.Bytes(), []byte("\n")), err
+}
+
 // ErrEpoch: the token was changed, revoked or expired after the client had shown it.
 var ErrEpoch = errors.New("the token is no longer valid")
 
@@ -91,15 +103,11 @@ func (a *Authority) issue(header string, key []byte, name, group string) (string
 	if group != "" && !message.ValidName(group) {
 		return "", errors.New("issue session: invalid group")
 	}
-	var payload bytes.Buffer
-	encoder := json.NewEncoder(&payload)
-	// The default escapes of <, > and & would make a session of a long name
-	// exceed maxSessionBytes.
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(claims{name, group, a.now().Unix()}); err != nil {
+	payload, err := claims{name, group, a.now().Unix()}.encode()
+	if err != nil {
 		return "", fmt.Errorf("issue session: %w", err)
 	}
-	signed := header + "." + base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
+	signed := header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	signature, err := jwt.SigningMethodHS256.Sign(signed, key)
 	if err != nil {
 		return "", fmt.Errorf("issue session: %w", err)
@@ -155,6 +163,43 @@ func (a *Authority) Verify(session string) (Session, error) {
 		grant = lentGrant(c.Name, c.Group)
 	}
 	return Session{Name: c.Name, Group: c.Group, IssuedAt: issued, Grant: grant}, nil
+}
+
+// HasForm tells whether a text is by its form a session, which lets nobody in: it
+// may be forged, or of a token that is gone, and these two nobody can tell apart.
+func HasForm(text string) bool {
+	header, rest, _ := strings.Cut(text, ".")
+	payload, signature, found := strings.Cut(rest, ".")
+	if len(text) > maxSessionBytes || !found || hasLineBreak(text) || !isHeader(header) {
+		return false
+	}
+	encoding := base64.RawURLEncoding.Strict()
+	if sum, err := encoding.DecodeString(signature); err != nil || len(sum) != sha256.Size {
+		return false
+	}
+	content, err := encoding.DecodeString(payload)
+	var c claims
+	if err != nil || json.Unmarshal(content, &c) != nil || !message.ValidName(c.Name) || c.Group != "" && !message.ValidName(c.Group) {
+		return false
+	}
+	// Claims of others may be among ours; only issue writes just these, so.
+	ours, err := c.encode()
+	return err == nil && bytes.Equal(ours, content)
+}
+
+// isHeader knows the headers of all sessions that were ever issued.
+func isHeader(header string) bool {
+	text, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil {
+		return false
+	}
+	const before, after = `{"alg":"HS256","kid":"`, `","typ":"JWT"}`
+	id, found := strings.CutPrefix(strings.TrimSuffix(string(text), after), before)
+	known := id == lentKeyID
+	if sum, err := hex.DecodeString(id); err == nil && len(sum) == keyIDBytes {
+		known = true
+	}
+	return header == sessionHeader || found && known && header == headerOf(id)
 }
 
 // hasLineBreak finds what the base64 decoder skips silently, so that one

@@ -255,3 +255,57 @@ func BenchmarkCheckToken(b *testing.B) {
 		}
 	}
 }
+
+func TestFormOfASession(t *testing.T) {
+	a := open(t, t.TempDir(), "token", 0, testNow)
+	named, err := a.credential(Token{Name: "ci"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(header, name, group string) string {
+		t.Helper()
+		session, err := a.issue(header, []byte("a key that is gone"), name, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session
+	}
+	good := issue(sessionHeader, "phone", "g")
+	for what, session := range map[string]string{
+		"of the single token": good,
+		"of another":          issue(named.header, "phone", ""),
+		"of a lent one":       issue(a.lent.header, "phone", ""),
+		"of an odd name":      issue(sessionHeader, `quo"te\ <&>  手机`, "\u2028"),
+		"of a long name":      issue(named.header, strings.Repeat(`"`, message.MaxNameBytes), strings.Repeat(`"`, message.MaxNameBytes)),
+	} {
+		if !HasForm(session) {
+			t.Errorf("%s: no session", what)
+		}
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	parts := strings.Split(good, ".")
+	with := func(payload string) string { return parts[0] + "." + encode([]byte(payload)) + "." + parts[2] }
+	for what, text := range map[string]string{
+		"empty":              "",
+		"a token":            "correct horse",
+		"dots":               "..",
+		"two parts":          parts[0] + "." + parts[1],
+		"four parts":         good + "." + parts[2],
+		"no signature":       parts[0] + "." + parts[1] + ".",
+		"another signature":  good + "AA",
+		"line break":         good + "\n",
+		"another's header":   encode([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + parts[1] + "." + parts[2],
+		"another's key id":   headerOf("x") + "." + parts[1] + "." + parts[2],
+		"another's claims":   with(`{"sub":"1234567890","name":"phone","iat":1700000000}`),
+		"claims in disorder": with(`{"iat":1700000000,"name":"phone"}`),
+		"space in claims":    with(`{"name":"phone", "iat":1700000000}`),
+		"no name":            with(`{"name":"","iat":1700000000}`),
+		"no such name":       with(`{"name":"a\n","iat":1700000000}`),
+		"a fraction":         with(`{"name":"phone","iat":1.5}`),
+		"too long":           with(`{"name":"` + strings.Repeat("x", maxSessionBytes) + `","iat":1}`),
+	} {
+		if HasForm(text) {
+			t.Errorf("%s: %q is a session", what, text)
+		}
+	}
+}

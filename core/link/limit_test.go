@@ -116,6 +116,55 @@ func TestWrongTokensAreCountedHoweverTheyCome(t *testing.T) {
 	}
 }
 
+// A text that is shown as both is a session by its form, or a guess.
+func TestOldSessionIsNoWrongToken(t *testing.T) {
+	c := newCore(t)
+	c.setTokens(tokens()...)
+	p := c.connect("p").guarded(guard.Limits{AuthFailures: 2})
+	ann, err := c.auth.Issue("ann", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := []string{ann, c.session("receiver", "ann", "team"), ann[:len(ann)-4] + "AAAA"}
+	c.changeToken("another", true)
+	code := func(text string, auth string) pluginpb.ErrorCode {
+		t.Helper()
+		p.say(getStatus(1, &pluginpb.Credentials{Token: text, Auth: auth, Remote: "192.0.2.1"}, 1))
+		return errorOf(p.hear()).GetCode()
+	}
+	const unauthenticated, limit = pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, pluginpb.ErrorCode_ERROR_CODE_LIMIT
+	for range 5 {
+		for _, text := range old {
+			if got := code(text, text); got != unauthenticated {
+				t.Errorf("an old session: %v", got)
+			}
+		}
+	}
+	if got := code("another", "another"); got != pluginpb.ErrorCode_ERROR_CODE_NOT_FOUND {
+		t.Errorf("the right token after it: %v", got)
+	}
+	for i, want := range []pluginpb.ErrorCode{unauthenticated, unauthenticated, limit} {
+		if got := code("wrong", ann); got != want {
+			t.Errorf("wrong token %d beside an old session: %v, want %v", i+1, got, want)
+		}
+	}
+}
+
+// A guess is counted, or it tells nothing.
+func TestNoTokenIsGuessedForFree(t *testing.T) {
+	c := newCore(t)
+	ann, err := c.auth.Issue("ann", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.changeToken(ann, true) // whoever would have such a token
+	p := c.connect("p").guarded(guard.Limits{AuthFailures: 2})
+	p.say(getStatus(1, &pluginpb.Credentials{Token: ann, Auth: ann, Remote: "192.0.2.1"}, 1))
+	if got := errorOf(p.hear()).GetCode(); got != pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED {
+		t.Errorf("the right one is told: %v", got)
+	}
+}
+
 // errorOf is the error of an answer of any kind.
 func errorOf(env *pluginpb.CoreEnvelope) *pluginpb.Error {
 	switch body := env.Body.(type) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"mpush/core/auth"
 	"mpush/core/engine"
 	"mpush/core/message"
 	"mpush/core/record"
@@ -46,14 +47,17 @@ func sendersKey(p *pluginpb.Publish, from string) record.Key {
 }
 
 // status asks for a message's statuses: of those that the session's name has
-// sent, or of all with a token that may.
+// sent, or of all with a token that may. A client may show one text as both. If it
+// is a session that does not hold any more, that is no wrong token to be counted;
+// so that it is no free guess either, what has a session's form is not compared
+// with any token.
 func (l *Link) status(id uint64, s *pluginpb.GetStatus) engine.Event {
 	event := &engine.Status{Link: l.id, Request: request(id, publishRequest), MID: message.MID(s.Mid)}
 	c := s.GetCredentials()
 	if session, problem := l.session(c); problem == nil {
 		event.From = session.Name
 		return event
-	} else if c.GetToken() == "" && c.GetAuth() != "" || problem.Code == pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN {
+	} else if c.GetToken() == "" && c.GetAuth() != "" || problem.Code == pluginpb.ErrorCode_ERROR_CODE_FORBIDDEN || auth.HasForm(c.GetToken()) {
 		l.answer(publishRefused(id, problem))
 		return nil
 	}
