@@ -62,6 +62,18 @@ checkout() {
 	cd "$MPUSH"
 }
 
+# built has "go run ./cmd/mpush" run the program that the page has built from the
+# same sources by then. That the command itself does is seen in the blocks before.
+built() {
+	go() {
+		if [ "$1 $2" = "run ./cmd/mpush" ]; then
+			bin/mpush "${@:3}"
+		else
+			command go "$@"
+		fi
+	}
+}
+
 # crontab_lines prints what the lines of a crontab run.
 crontab_lines() {
 	sed -E 's/^([^ ]+ +){5}//; s/\\%/%/g'

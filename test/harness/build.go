@@ -83,7 +83,9 @@ func build(detect bool, commands []string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "mpush-e2e-"); err != nil {
 		return "", err
 	}
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	// Without the state of the checkout in it a program is that of any copy of it,
+	// and is not compiled anew there.
+	args := []string{"build", "-buildvcs=false", "-o", dir + string(filepath.Separator)}
 	if detect {
 		args = append(args, "-race")
 	}
