@@ -233,8 +233,22 @@ func TestHandedOffMessageDoesNotFailWhenItExpires(t *testing.T) {
 func TestExpiredMessagesMakeRoomInAFullQueue(t *testing.T) {
 	d := newDesk(t, Config{TTL: 1000, QueueLength: 1})
 	d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
-	d.send("ann", "a", 0).wait(2000).send("ann", "b", 0).send("ann", "c", 0)
+	d.send("ann", "a", 0).send("ann", "b", 0).wait(2000).overdue().send("ann", "c", 0)
 	d.got("told ann=ready", "told ann=full", "told ann=ready")
+}
+
+// The queue of a receiver that is gone for good stays full, and others send on.
+func TestRefusedSendReadsNothing(t *testing.T) {
+	d := newDesk(t, Config{TTL: 1_000_000, QueueLength: 1000})
+	d.detached("ann")
+	for range 1000 {
+		d.send("ann", "a", 0)
+	}
+	for _, effect := range d.e.Step(d.now, &Publish{Link: socketLink, Request: d.request(), SendType: message.Personal, Target: "ann", Text: "b"}) {
+		if _, is := effect.(*Answer); !is {
+			t.Errorf("a message that is refused makes a %T", effect)
+		}
+	}
 }
 
 func TestChannelThatIsSwitchedOffHoldsNoName(t *testing.T) {

@@ -112,9 +112,6 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 		status := message.Status{Rank: message.Ready}
 		if r.full(&e.config, size) {
 			status = message.Status{Rank: message.Full}
-			if e.config.TTL > 0 && r.reads == 0 {
-				e.sweep(r, 0) // what is too old makes room for the next
-			}
 		} else {
 			r.count(1, int64(size))
 			r.unwritten++

@@ -103,7 +103,7 @@ func TestQueueOfAChannelThatIsSwitchedOffWaitsBesideOtherRoutes(t *testing.T) {
 			d.send("ann", "1", 0).got("told ann=ready")
 			d.register("ann").do(&Reconfigure{Config: d.e.config, Channels: all("push", "mail")}).forget()
 			sweep(d)
-			d.send("ann", "2", 0).forget() // the queue is full: that is another sweep
+			d.do(&Overdue{record.Overdue{Receiver: "ann", First: 1, Last: 1}}).forget()
 			if it := d.item("ann", 1_000_000); it.State != record.Open {
 				t.Fatalf("the item is %+v", it)
 			}
