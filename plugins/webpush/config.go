@@ -25,7 +25,7 @@ type settings struct {
 	APIKey    string `json:"apiKey" jsonschema:"writeOnly=true" jsonschema_extras:"deprecated=true" jsonschema_description:"Accepted, not needed, as serverKey."`
 
 	Proxy          dial.Proxy    `json:"proxy" jsonschema_extras:"x-example=\"socks5://127.0.0.1:1080\"" jsonschema_description:"The proxy that push services are called through."`
-	RetryTimeout   time.Duration `json:"retryTimeout" jsonschema_extras:"x-floor=5000,x-example=30000" jsonschema_description:"The first pause before a push is tried again, and how long a first attempt may take; it doubles up to 5 minutes, or stays as it is if it is longer. Less than 5000 is raised to that, or to 100 where allowEndpoints names a push service."`
+	RetryTimeout   time.Duration `json:"retryTimeout" jsonschema_extras:"x-floor=5000,x-example=30000" jsonschema_description:"The first pause before a push is tried again, and how long a first attempt may take; it doubles up to 5 minutes, or stays as it is if it is longer. Less than 5000 is raised to that, or to 100 where allowEndpoints names a push service. A subscription keeps what held when it was registered, until its client registers it again."`
 	AllowEndpoints []string      `json:"allowEndpoints" jsonschema_extras:"x-example=[\"https://push.lan:8443\"]" jsonschema_description:"Origins, such as https://push.example:8443, whose endpoints need no public host and may be http: for a push service of your own."`
 	// RFC 8292, section 2.1.
 	Subject string `json:"subject" jsonschema_extras:"x-example=\"admin@example.com\"" jsonschema_description:"Whom push services may contact: a mailto: or https: url, or an e-mail address. Apple's refuses a host that is not on the internet; that is a warning."`
