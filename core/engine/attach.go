@@ -25,7 +25,7 @@ func (e *Engine) attach(ev *Attach) {
 	case len(c.ops) == 0:
 		e.attached(p)
 	default:
-		e.commit(p, []string{ev.Name}, c.ops)
+		e.claim(p, []string{ev.Name}, c.ops, c)
 	}
 }
 
@@ -37,6 +37,7 @@ type pendingAttach struct {
 }
 
 func (p *pendingAttach) resume(e *Engine, err error) {
+	e.claimed(p.change)
 	if err != nil {
 		e.refuse(p.link, p.request, Unavailable, "the receiver could not be stored: "+err.Error())
 	} else {
@@ -118,7 +119,7 @@ func (e *Engine) register(ev *Register) {
 	case len(c.ops) == 0:
 		e.answer(ev.Link, ev.Request, Done{})
 	default:
-		e.commit(&pendingRegister{c, ev.Link, ev.Request}, []string{ev.Route.Receiver}, c.ops)
+		e.claim(&pendingRegister{c, ev.Link, ev.Request}, []string{ev.Route.Receiver}, c.ops, c)
 	}
 }
 
@@ -129,6 +130,7 @@ type pendingRegister struct {
 }
 
 func (p *pendingRegister) resume(e *Engine, err error) {
+	e.claimed(p.change)
 	if err != nil {
 		e.refuse(p.link, p.request, Unavailable, "the receiver could not be stored: "+err.Error())
 	} else {

@@ -60,12 +60,13 @@ func (e *Engine) declare(ev *Declare) {
 		e.answer(ev.Link, ev.Request, Done{})
 		return
 	}
-	e.commit(p, p.names, p.ops)
+	e.claim(p, p.names, p.ops, p.changes...)
 }
 
 // tooMany checks the limits for a whole set: plan looks at one at a time.
 func (e *Engine) tooMany(specs []RouteSpec) *Refusal {
-	receivers, members := len(e.receivers), make(map[string]int)
+	known := e.known()
+	receivers, members := known, make(map[string]int)
 	for _, spec := range specs {
 		r := e.receivers[spec.Receiver]
 		if r == nil {
@@ -74,11 +75,11 @@ func (e *Engine) tooMany(specs []RouteSpec) *Refusal {
 		if spec.Group != "" && (r == nil || r.group != spec.Group) {
 			members[spec.Group]++
 		}
-		if n := len(e.groups[spec.Group]) + members[spec.Group]; e.config.GroupMembers > 0 && n > e.config.GroupMembers {
+		if n := e.membersOf(spec.Group) + members[spec.Group]; e.config.GroupMembers > 0 && n > e.config.GroupMembers {
 			return &Refusal{Limit, fmt.Sprintf("limits.groupMembers: a group may have %d members", e.config.GroupMembers)}
 		}
 	}
-	if e.config.Receivers > 0 && receivers > e.config.Receivers && receivers > len(e.receivers) {
+	if e.config.Receivers > 0 && receivers > e.config.Receivers && receivers > known {
 		return tooManyReceivers(e.config.Receivers)
 	}
 	return nil
@@ -104,6 +105,7 @@ func (p *pendingDeclare) add(c *change, name string) {
 }
 
 func (p *pendingDeclare) resume(e *Engine, err error) {
+	e.claimed(p.changes...)
 	if err != nil {
 		e.refuse(p.link, p.request, Unavailable, "the receivers could not be stored: "+err.Error())
 	} else {

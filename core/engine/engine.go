@@ -33,6 +33,7 @@ type Engine struct {
 	links     map[LinkID]*link
 	pending   map[uint64]any     // what a token's answer continues
 	changing  map[string][]Event // receivers whose record is being written, with what waits for that
+	coming    coming
 	lastToken uint64
 	lastGen   uint64
 	timers    timers
@@ -103,6 +104,7 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		links:     make(map[LinkID]*link),
 		pending:   make(map[uint64]any),
 		changing:  make(map[string][]Event),
+		coming:    coming{members: make(map[string]int)},
 		keys:      make(map[keyID]*keyed),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 		channels:  slices.Clone(channels),

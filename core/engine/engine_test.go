@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -340,6 +341,42 @@ func TestNumberOfReceiversAndGroupMembersIsBounded(t *testing.T) {
 	d.attach("bob").got(fmt.Sprintf("refused %d", Limit)) // the group is full
 	d.do(&Attach{Link: socketLink, Request: d.request(), Name: "bob", Policy: sockPolicy()}).got("attached bob gen2")
 	d.do(&Attach{Link: socketLink, Request: d.request(), Name: "cid", Policy: sockPolicy()}).got(fmt.Sprintf("refused %d", Limit))
+}
+
+// They are counted from the moment on that they were asked for, not when they are
+// on disk.
+func TestLimitsHoldForClaimsThatAreUnderWayAtOnce(t *testing.T) {
+	for name, config := range map[string]Config{"receivers": {Receivers: 1}, "members": {GroupMembers: 1}} {
+		e := New(config, record.Registry{}, nil)
+		e.Step(1, &LinkUp{Link: socketLink, Channel: "sock"})
+		attach := func(who string) []Effect {
+			return slices.Clone(e.Step(1, &Attach{Link: socketLink, Request: RequestID{Number: 1}, Name: who, Group: "g", Policy: sockPolicy()}))
+		}
+		refused := func(effects []Effect) bool {
+			answer, is := effects[0].(*Answer)
+			return is && answer.Body.(*Refusal).Code == Limit
+		}
+		first := attach("ann")
+		spec := RouteSpec{Receiver: "cid", Group: "g", Policy: sockPolicy()}
+		for what, effects := range map[string][]Effect{
+			"attach":   attach("bob"),
+			"register": slices.Clone(e.Step(1, &Register{Link: socketLink, Request: RequestID{Number: 2}, Route: spec})),
+			"declare":  slices.Clone(e.Step(1, &Declare{Link: socketLink, Request: RequestID{Number: 3}, Routes: []RouteSpec{spec}})),
+		} {
+			if !refused(effects) {
+				t.Errorf("%s: %s: the last place is given twice: %T", name, what, effects[0])
+			}
+		}
+		e.Step(1, &Written{Token: first[0].(*Write).Token, Err: errors.New("full")})
+		second := attach("bob")
+		if refused(second) {
+			t.Errorf("%s: a place that nobody has got is taken", name)
+		}
+		e.Step(1, &Written{Token: second[0].(*Write).Token})
+		if !refused(attach("ann")) || e.coming.receivers != 0 || len(e.coming.members) != 0 {
+			t.Errorf("%s: in the end %+v are coming", name, e.coming)
+		}
+	}
 }
 
 func TestNewAttachChangesTheGroup(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 //   - what the engine took as acked is not delivered again, unless a crash
 //     forgot the ack
 //   - each publish gets one answer, and it tells the truth
+//   - there are no more receivers than the limit says, and no group has more members
 //   - a status does not go back, unless a crash forgot it
 //   - nothing ends as rejected that no channel has rejected or has no way left for
 //   - in the end every accepted message has ended, and the counts balance
@@ -52,6 +53,8 @@ type world struct {
 	prefetch  int
 	inFlight  int // 0: any number
 	ttl       int64
+	receivers int // the limits; 0: none
+	members   int
 	lastMID   message.MID
 	published map[engine.RequestID]*pub
 	accepted  map[key]bool           // on disk
@@ -97,9 +100,11 @@ type simRoute struct {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, mem: store.NewMemory(), now: 1_000_000, links: map[string]*simLink{},
-		prefetch: rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"),
-		inFlight: rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "in flight"),
-		ttl:      rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"), published: map[engine.RequestID]*pub{},
+		prefetch:  rapid.SampledFrom([]int{1, 3}).Draw(t, "prefetch"),
+		inFlight:  rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "in flight"),
+		ttl:       rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"),
+		receivers: rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "receivers"),
+		members:   rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "members"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
 		refused: map[key]bool{}, gone: map[string]bool{}, ranks: map[key]message.Rank{},
 		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{},
@@ -113,12 +118,16 @@ func (w *world) boot() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.e = engine.New(engine.Config{Seed: 1, TTL: w.ttl}, registry, nil)
+	w.e = engine.New(w.config(), registry, nil)
 	w.jobs, w.kept, w.links = nil, nil, map[string]*simLink{}
 	w.published = map[engine.RequestID]*pub{}
 	for _, channel := range channels {
 		w.linkUp(channel)
 	}
+}
+
+func (w *world) config() engine.Config {
+	return engine.Config{Seed: 1, TTL: w.ttl, Receivers: w.receivers, GroupMembers: w.members}
 }
 
 func (w *world) linkUp(channel string) {
@@ -360,6 +369,7 @@ func (w *world) work(n int) {
 }
 
 func (w *world) noteCommitted(ops []record.Op) {
+	w.count()
 	for _, op := range ops {
 		if put, ok := op.(*record.Put); ok {
 			if put.Message.MID <= w.lastMID {
@@ -388,6 +398,23 @@ func (w *world) noteCommitted(ops []record.Op) {
 				w.t.Fatalf("%v ends as rejected, and nobody has rejected it", k)
 			}
 		}
+	}
+}
+
+// count holds the receivers on disk to the limits.
+func (w *world) count() {
+	registry, err := w.mem.Load(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	members := 0
+	for _, r := range registry.Receivers {
+		if r.Group == "g" {
+			members++
+		}
+	}
+	if known := len(registry.Receivers); w.receivers > 0 && known > w.receivers || w.members > 0 && members > w.members {
+		w.t.Fatalf("%d receivers are known, and %d in the group", known, members)
 	}
 }
 

@@ -138,7 +138,7 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 			},
 			"reload": func(t *rapid.T) {
 				channel := rapid.SampledFrom(channels).Draw(t, "channel")
-				config := engine.Config{TTL: w.ttl}
+				config := w.config()
 				w.step(&engine.LinkStopping{Link: w.links[channel].id})
 				w.endLink(channel)
 				delete(w.links, channel)

@@ -25,6 +25,8 @@ type change struct {
 	kind      record.RouteKind
 	spec      RouteSpec
 	retire    bool
+	fresh     bool       // nobody has the name yet
+	joins     bool       // the receiver is new to its group
 	displaced []string   // the channels that lose the name
 	cursor    record.Seq // of a new route
 	rerouted  bool       // the route is new or differs
@@ -64,6 +66,46 @@ func (e *Engine) overrun(event Event) {
 	}
 	e.refuse(link, request, Unavailable, "too many changes of this receiver are under way")
 	e.emit(&Misdeed{Link: link, Kind: Overrun})
+}
+
+// coming counts the claims on their way to disk that need room under a limit:
+// they have it from the moment on that they were checked.
+type coming struct {
+	receivers int
+	members   map[string]int // by group
+}
+
+// add counts a claim, or with n -1 lets go of it.
+func (c *coming) add(claim *change, n int) {
+	if claim.fresh {
+		c.receivers += n
+	}
+	if group := claim.spec.Group; claim.joins {
+		if c.members[group] += n; c.members[group] == 0 {
+			delete(c.members, group)
+		}
+	}
+}
+
+// known is how many receivers there are and will be.
+func (e *Engine) known() int { return len(e.receivers) + e.coming.receivers }
+
+// membersOf is how many are in a group and will be.
+func (e *Engine) membersOf(group string) int { return len(e.groups[group]) + e.coming.members[group] }
+
+// claim sends checked claims to disk; next goes on, and begins with claimed.
+func (e *Engine) claim(next pending, names []string, ops []record.Op, changes ...*change) {
+	for _, c := range changes {
+		e.coming.add(c, 1)
+	}
+	e.commit(next, names, ops)
+}
+
+// claimed gives back what claim has kept for them.
+func (e *Engine) claimed(changes ...*change) {
+	for _, c := range changes {
+		e.coming.add(c, -1)
+	}
 }
 
 // commit sends changes to disk; next goes on.
@@ -109,12 +151,12 @@ func (e *Engine) plan(channel string, kind record.RouteKind, spec RouteSpec, on 
 	if r != nil && kind != record.Declared && r.configured() {
 		spec.Group = r.group // the operator's word, not a client's
 	}
-	c := &change{channel: channel, kind: kind, spec: spec}
-	if r == nil && e.config.Receivers > 0 && len(e.receivers) >= e.config.Receivers {
-		return nil, &Refusal{Limit, fmt.Sprintf("limits.receivers: the server knows %d receivers already", len(e.receivers))}
+	c := &change{channel: channel, kind: kind, spec: spec, fresh: r == nil}
+	c.joins = spec.Group != "" && (r == nil || r.group != spec.Group)
+	if known := e.known(); c.fresh && e.config.Receivers > 0 && known >= e.config.Receivers {
+		return nil, &Refusal{Limit, fmt.Sprintf("limits.receivers: the server knows %d receivers already", known)}
 	}
-	if members := len(e.groups[spec.Group]); spec.Group != "" && (r == nil || r.group != spec.Group) &&
-		e.config.GroupMembers > 0 && members >= e.config.GroupMembers {
+	if members := e.membersOf(spec.Group); c.joins && e.config.GroupMembers > 0 && members >= e.config.GroupMembers {
 		return nil, &Refusal{Limit, fmt.Sprintf("limits.groupMembers: the group has %d members already", members)}
 	}
 	if r == nil || r.group != spec.Group || e.wall-r.seenAt >= seenEvery {
