@@ -39,6 +39,7 @@ type Engine struct {
 	timers    timers
 	jitter    *rand.Rand
 	keys      map[keyID]*keyed      // that are being looked up or written
+	lines     map[sender][]*turn    // of messages behind a key that is being looked up
 	tracing   int                   // Traces under way
 	settled   map[place]record.Item // what was written meanwhile: what they bring may be older
 	stopping  bool
@@ -106,6 +107,7 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		changing:  make(map[string][]Event),
 		coming:    coming{members: make(map[string]int)},
 		keys:      make(map[keyID]*keyed),
+		lines:     make(map[sender][]*turn),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 		channels:  slices.Clone(channels),
 		observer:  nobody{},

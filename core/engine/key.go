@@ -13,11 +13,25 @@ type keyed struct {
 	waiting []Event
 }
 
-// pendingKey is a LookUp under way.
-type pendingKey struct {
-	key   *keyed
-	event *Publish
+// sender is who sends, as far as the order of messages goes. All of a link's that
+// have no name are one.
+type sender struct {
+	link LinkID
+	name string
 }
+
+func senderOf(ev *Publish) sender { return sender{ev.Link, ev.FromName} }
+
+// turn is a message's place among its sender's: what is sent behind one with a key
+// does not overtake it while that is looked up.
+type turn struct {
+	event *Publish
+	key   *keyed // or nil
+	sent  *Sent  // the answer, once it is there
+}
+
+// pendingKey is a LookUp under way.
+type pendingKey struct{ turn *turn }
 
 // publishOnce routes a message unless its sender has sent it before: then it
 // tells what became of that.
@@ -27,9 +41,10 @@ func (e *Engine) publishOnce(ev *Publish) {
 		k.waiting = append(k.waiting, ev)
 		return
 	}
-	k := &keyed{id: id}
-	e.keys[id] = k
-	e.emit(&LookUp{Token: e.await(&pendingKey{k, ev}), Sender: id.sender, Name: id.name})
+	t := &turn{event: ev, key: &keyed{id: id}}
+	e.keys[id] = t.key
+	e.lines[senderOf(ev)] = append(e.lines[senderOf(ev)], t)
+	e.emit(&LookUp{Token: e.await(&pendingKey{t}), Sender: id.sender, Name: id.name})
 }
 
 func (e *Engine) sent(ev *Sent) {
@@ -37,19 +52,36 @@ func (e *Engine) sent(ev *Sent) {
 	if !ok {
 		return
 	}
-	link, request := p.event.Link, p.event.Request
-	switch {
-	case ev.Err != nil:
-		e.refuseMessage(p.event, Unavailable, "the key could not be looked up: "+ev.Err.Error())
-	case !ev.Found || e.wall-ev.Key.At >= KeyTime:
-		e.route(p.event, p.key)
-		return
-	case ev.Key.Digest != p.event.Key.Digest:
-		e.refuseMessage(p.event, Invalid, "idempotency key: it was used for another message")
-	default:
-		e.trace(&pendingTrace{link: link, request: request, any: true, sent: ev.Key.MID}, ev.Key.MID)
+	p.turn.sent = ev
+	from := senderOf(p.turn.event)
+	for line := e.lines[from]; len(line) > 0 && (line[0].key == nil || line[0].sent != nil); line = e.lines[from] {
+		if len(line) == 1 {
+			delete(e.lines, from)
+		} else {
+			e.lines[from] = line[1:]
+		}
+		e.decide(line[0])
 	}
-	e.unkey(p.key)
+}
+
+// decide routes a message whose turn has come, unless it was sent before.
+func (e *Engine) decide(t *turn) {
+	ev := t.event
+	switch {
+	case t.key == nil:
+		e.route(ev, nil)
+		return
+	case t.sent.Err != nil:
+		e.refuseMessage(ev, Unavailable, "the key could not be looked up: "+t.sent.Err.Error())
+	case !t.sent.Found || e.wall-t.sent.Key.At >= KeyTime:
+		e.route(ev, t.key)
+		return
+	case t.sent.Key.Digest != ev.Key.Digest:
+		e.refuseMessage(ev, Invalid, "idempotency key: it was used for another message")
+	default:
+		e.trace(&pendingTrace{link: ev.Link, request: ev.Request, any: true, sent: t.sent.Key.MID}, t.sent.Key.MID)
+	}
+	e.unkey(t.key)
 }
 
 // unkey lets those go on who repeat what is decided now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"mpush/core/message"
@@ -105,6 +106,37 @@ func TestManyAtOnceAreOneMessage(t *testing.T) {
 	d.do(&Written{Token: write.Token})
 	if len(d.lines) != len(want) || d.accepted("ann") != 1 {
 		t.Errorf("%d accepted, %q", d.accepted("ann"), d.lines)
+	}
+}
+
+// A key costs a look at the disk, and messages without one do not. Their order is
+// their sender's all the same.
+func TestMessageDoesNotOvertakeOneWithAKey(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").forget()
+	plain := func(from, text string) *Publish {
+		return &Publish{Link: socketLink, Request: d.request(), FromName: from, SendType: message.Personal, Target: "ann", Text: text}
+	}
+	keyed := func(key, text string) *Publish {
+		ev := d.keyed("name bob", key, "ann", text)
+		ev.FromName = "bob"
+		return ev
+	}
+	var lookUps []*LookUp
+	for _, ev := range []*Publish{keyed("k", "1"), plain("bob", "2"), keyed("l", "3"), plain("bob", "4")} {
+		for _, effect := range slices.Clone(d.e.Step(d.now, ev)) {
+			lookUps = append(lookUps, effect.(*LookUp))
+		}
+	}
+	d.do(plain("cid", "another's")).got("deliver ann another's gen1 try0", "told ann=wait")
+	d.do(&Sent{Token: lookUps[1].Token}).got() // whatever comes first
+	d.do(&Sent{Token: lookUps[0].Token}).got("told ann=ready", "told ann=ready", "told ann=ready", "told ann=ready")
+	d.do(plain("bob", "5")).forget()
+	for _, text := range []string{"1", "2", "3", "4", "5"} {
+		d.outcome(socketLink, "ann", Acked, 0).got("deliver ann " + text + " gen1 try0")
+	}
+	if len(d.e.lines) != 0 || len(d.e.keys) != 0 {
+		t.Errorf("%d lines and %d keys are still in memory", len(d.e.lines), len(d.e.keys))
 	}
 }
 

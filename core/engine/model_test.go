@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"pgregory.net/rapid"
 
@@ -19,6 +20,7 @@ import (
 // holds every effect to the promises:
 //
 //   - nothing is delivered that is not on disk, and nothing to whom it was not sent
+//   - a sender's messages are queued in the order in which it has sent them
 //   - a route's first deliveries come in the order of acceptance, leases never
 //     exceed the prefetch, nor all of a channel's what it may hold, and only the
 //     head is sent again
@@ -67,6 +69,7 @@ type world struct {
 	place     map[key]record.Seq     // in its receiver's queue, the newest
 	order     map[key]int            // in which they were queued
 	first     map[string]message.MID // what was accepted first under a sender's key
+	newest    map[string]uint64      // request of each sender's that is on disk
 	queued    int
 	replayed  int  // dead letters that were queued again
 	restless  bool // a receiver was forgotten or the core died
@@ -80,8 +83,11 @@ type key struct {
 
 type pub struct {
 	link     engine.LinkID
+	from     string
 	key      string // the sender's, or ""
+	repeats  bool   // one that is under way, and is sent again if that is refused
 	answered int
+	unheard  bool // nobody was left to hear the answer
 }
 
 type simLink struct {
@@ -107,7 +113,7 @@ func newWorld(t *rapid.T) *world {
 		members:   rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "members"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
 		refused: map[key]bool{}, gone: map[string]bool{}, ranks: map[key]message.Rank{},
-		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{},
+		place: map[key]record.Seq{}, order: map[key]int{}, first: map[string]message.MID{}, newest: map[string]uint64{},
 	}
 	w.boot()
 	return w
@@ -376,6 +382,7 @@ func (w *world) noteCommitted(ops []record.Op) {
 				w.t.Fatalf("mid %d after %d", put.Message.MID, w.lastMID)
 			}
 			w.lastMID = put.Message.MID
+			w.inOrder(put.Message)
 			for i, name := range put.Receivers {
 				if put.Seqs[i] != 0 {
 					w.accepted[key{name, put.Message.MID}] = true
@@ -399,6 +406,36 @@ func (w *world) noteCommitted(ops []record.Op) {
 			}
 		}
 	}
+}
+
+// isUnderWay tells whether a message with the key may have no answer yet.
+func (w *world) isUnderWay(key string) bool {
+	for _, p := range w.published {
+		if p.key == key && (p.answered == 0 || p.unheard) {
+			return true
+		}
+	}
+	return false
+}
+
+// inOrder holds a message to the order in which its sender has sent: its text is
+// its request's number.
+func (w *world) inOrder(m *message.Message) {
+	n, err := strconv.ParseUint(m.Text, 10, 64)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := w.published[engine.RequestID{Number: n}]
+	if p == nil {
+		w.t.Fatalf("a message of the unknown request %d is on disk", n)
+	}
+	if p.repeats {
+		return
+	}
+	if last := w.newest[p.from]; n < last {
+		w.t.Fatalf("the message of the request %d of %q is behind that of %d", n, p.from, last)
+	}
+	w.newest[p.from] = n
 }
 
 // count holds the receivers on disk to the limits.
@@ -434,6 +471,7 @@ func (w *world) endLink(channel string) {
 	l := w.links[channel]
 	for _, p := range w.published {
 		if p.link == l.id {
+			p.unheard = p.unheard || p.answered == 0
 			p.answered = 1
 		}
 	}

@@ -21,16 +21,18 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": func(t *rapid.T) {
 				ev := &engine.Publish{
-					Link: w.links[holding].id, Request: w.request(), SendType: message.Personal,
-					Target: name.Draw(t, "to"), Text: "x", Wait: rapid.SampledFrom([]int64{0, 500}).Draw(t, "wait"),
+					Link: w.links[holding].id, Request: w.request(), FromName: rapid.SampledFrom([]string{"", "s"}).Draw(t, "from"),
+					SendType: message.Personal, Target: name.Draw(t, "to"), Wait: rapid.SampledFrom([]int64{0, 500}).Draw(t, "wait"),
 				}
+				ev.Text = fmt.Sprint(ev.Request.Number)
 				if rapid.Bool().Draw(t, "group") {
 					ev.SendType, ev.Target = message.Group, "g"
 				}
-				p := &pub{link: ev.Link}
+				p := &pub{link: ev.Link, from: ev.FromName}
 				if rapid.IntRange(0, 3).Draw(t, "keyed") == 0 {
 					ev.Key = record.Key{Sender: "s", Name: fmt.Sprint(ev.SendType, ev.Target), Digest: "d"}
 					p.key = ev.Key.Name
+					p.repeats = w.isUnderWay(p.key)
 				}
 				w.published[ev.Request] = p
 				w.step(ev)

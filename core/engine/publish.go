@@ -59,9 +59,13 @@ func (w *wait) letGo() {
 // publish routes a message: one item for each receiver with room in its queue.
 // It is accepted when it is on disk.
 func (e *Engine) publish(ev *Publish) {
-	if ev.Key.Name != "" {
+	line := e.lines[senderOf(ev)]
+	switch {
+	case ev.Key.Name != "":
 		e.publishOnce(ev)
-	} else {
+	case len(line) > 0:
+		e.lines[senderOf(ev)] = append(line, &turn{event: ev})
+	default:
 		e.route(ev, nil)
 	}
 }
