@@ -205,8 +205,8 @@ type Receiver struct {
 	QueuedBytes int64  `json:"queuedBytes"`
 	OldestMID   MID    `json:"oldestMid"` // of what waits longest; "0": nothing waits
 	Oldest      Time   `json:"oldest"`    // when that was accepted
-	// SeenAt is when it last came or registered; it may be a day older than that
-	// for one that comes more often.
+	// SeenAt is when it was last here. While it is, that may be when it came, or a
+	// day before for one that comes more often.
 	SeenAt Time    `json:"seenAt"`
 	Routes []Route `json:"routes"`
 }

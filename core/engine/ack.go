@@ -62,6 +62,7 @@ func (e *Engine) outcome(ev *Outcome) {
 			e.fail(rt, 0, ev.Error) // it may be another address by then
 		} else {
 			e.removeRoute(rt)
+			e.saw(r)
 			e.write(nil, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
 		}
 	}

@@ -108,7 +108,7 @@ func (e *Engine) overdue(ev *Overdue) {
 // configures, that is connected, or that has somewhere to be pushed to, stays.
 func (e *Engine) away(ev *Away) {
 	r := e.receivers[ev.Receiver]
-	if e.stopping || r == nil || r.seenAt >= ev.Before {
+	if e.stopping || r == nil {
 		return
 	}
 	here := false
@@ -122,8 +122,8 @@ func (e *Engine) away(ev *Away) {
 		e.saw(r)
 		return
 	}
-	if _, busy := e.changing[r.name]; busy {
-		return // it is being seen right now
+	if _, busy := e.changing[r.name]; busy || r.seenAt >= ev.Before {
+		return // it is being seen right now, or was lately
 	}
 	e.commit(&pendingForget{receiver: r}, []string{r.name}, []record.Op{
 		&record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall},

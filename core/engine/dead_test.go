@@ -265,6 +265,48 @@ func TestReceiverThatIsAwayForLongIsForgottenAndOthersStay(t *testing.T) {
 	}
 }
 
+// A receiver is away from the moment on that it goes, or that the last of its ways
+// does, however long it was here before.
+func TestAbsenceIsCountedFromWhenAReceiverWent(t *testing.T) {
+	const day = 24 * 60 * 60 * 1000
+	none := func(link LinkID) *Declare { return &Declare{Link: link, Request: RequestID{Number: 1}} }
+	for name, test := range map[string]struct {
+		come, leave func(*desk)
+		here        int64
+	}{
+		"detached":  {func(d *desk) { d.attach("ann") }, func(d *desk) { d.detach("ann") }, day - 1},
+		"link down": {func(d *desk) { d.attach("ann") }, func(d *desk) { d.do(&LinkDown{Link: socketLink}) }, day - 1},
+		"switched off": {func(d *desk) { d.attach("ann") }, func(d *desk) {
+			d.do(&Reconfigure{Channels: all("push")})
+		}, day - 1},
+		"token ended": {func(d *desk) { d.attach("ann") }, func(d *desk) { d.do(&Reconfigure{Epoch: 1}) }, day - 1},
+		"retired":     {func(d *desk) { d.hook("ann", "") }, func(d *desk) { d.do(none(socketLink)) }, 100 * day},
+		"removed":     {func(d *desk) { d.register("ann").send("ann", "a", 0) }, func(d *desk) { d.outcome(pushLink, "ann", Gone, 0) }, 100 * day},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, Config{})
+			test.come(d)
+			d.now += test.here
+			test.leave(d)
+			d.now += 1000
+			d.do(&Away{Receiver: "ann", Before: d.now - 2000})
+			if d.e.receivers["ann"] == nil {
+				t.Fatal("it is forgotten a second after it went")
+			}
+			d.mem = d.mem.Reopen()
+			registry, err := d.mem.Load(context.Background())
+			if err != nil || registry.Receivers[0].SeenAt != d.now-1000 {
+				t.Errorf("after a restart it was seen %d ms ago, %v", d.now-registry.Receivers[0].SeenAt, err)
+			}
+			d.boot(Config{})
+			d.do(&Away{Receiver: "ann", Before: d.now})
+			if d.e.receivers["ann"] != nil {
+				t.Error("it is never forgotten")
+			}
+		})
+	}
+}
+
 func TestReceiversOfAChannelThatIsSwitchedOffAreNotForgotten(t *testing.T) {
 	d := newDesk(t, Config{})
 	d.register("pushed")

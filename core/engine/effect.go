@@ -185,7 +185,7 @@ type Visited struct{ Receivers []Resident }
 type Resident struct {
 	Name   string
 	Group  string
-	SeenAt int64   // about: not older than a day before the last attach; Unix milliseconds
+	SeenAt int64   // about: a day before the last attach at most, or a minute before its end; Unix milliseconds
 	Queued int64   // as that of Surveyed
 	Bytes  int64   // of the messages of Queued
 	Routes []Track // by channel

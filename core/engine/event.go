@@ -107,8 +107,8 @@ type DropDead struct {
 // Overdue says where items of a receiver may be open though their time is over.
 type Overdue struct{ record.Overdue }
 
-// Away says that a receiver may have been away since before a time: then it is
-// forgotten.
+// Away says that a receiver may be away. If it is, and has been since before a
+// time, it is forgotten; of one that is here it is written down that it was seen.
 type Away struct {
 	Receiver string
 	Before   int64 // Unix milliseconds

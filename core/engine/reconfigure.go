@@ -45,6 +45,9 @@ func (e *Engine) switchChannels(channels []string) {
 		for _, rt := range r.routes {
 			switch on := e.isOn(rt.channel); {
 			case !on && rt.kind != record.Retired:
+				if rt.up && rt.kind == record.Attached {
+					e.saw(r)
+				}
 				e.lowerRoute(rt)
 				rt.suspend()
 				e.sweep(r, 0) // it may be what other routes have handed off waited for

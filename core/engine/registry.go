@@ -15,8 +15,12 @@ import (
 // maxAddressBytes bounds what a channel may keep per route.
 const maxAddressBytes = 64 << 10
 
-// seenEvery is how stale the written SeenAt of a receiver may be.
-const seenEvery = 24 * 60 * 60 * 1000
+// seenEvery is how stale the written SeenAt of a receiver that comes may be, and
+// seenLast that of one that goes: from then on it is away.
+const (
+	seenEvery = 24 * 60 * 60 * 1000
+	seenLast  = 60 * 1000
+)
 
 // change is a claim of a channel on a receiver's route, checked and on its way
 // to disk; or, with retire, the end of a declared one.
@@ -218,10 +222,21 @@ func normal(p record.Policy) record.Policy {
 // milliseconds.
 const minPause = 100
 
+// seenAt is when the receiver was seen, as a change writes it or as it was.
+func (c *change) seenAt(before int64) int64 {
+	for _, op := range c.ops {
+		if save, ok := op.(*record.SaveReceiver); ok {
+			return save.Receiver.SeenAt
+		}
+	}
+	return before
+}
+
 // apply makes a change that is on disk, and returns the route.
 func (e *Engine) apply(c *change) *route {
 	r := e.receivers[c.spec.Receiver]
 	if c.retire {
+		r.seenAt = c.seenAt(r.seenAt)
 		rt := r.route(c.channel)
 		e.lowerRoute(rt)
 		rt.kind, rt.suspended = record.Retired, 0
@@ -233,11 +248,7 @@ func (e *Engine) apply(c *change) *route {
 		e.receivers[r.name] = r
 	}
 	e.join(r, c.spec.Group)
-	for _, op := range c.ops {
-		if save, ok := op.(*record.SaveReceiver); ok {
-			r.seenAt = save.Receiver.SeenAt
-		}
-	}
+	r.seenAt = c.seenAt(r.seenAt)
 	for _, channel := range c.displaced {
 		loser := r.route(channel)
 		if loser.up {

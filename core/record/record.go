@@ -12,7 +12,7 @@ type Seq int64
 type Receiver struct {
 	Name   string
 	Group  string // "" is none
-	SeenAt int64  // last attach or register, Unix milliseconds
+	SeenAt int64  // when it was last here, about; Unix milliseconds
 }
 
 // Route is one receiver on one channel.

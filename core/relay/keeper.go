@@ -125,9 +125,13 @@ func (k *keeper) forget(ctx context.Context) error {
 	if limit <= 0 {
 		return nil
 	}
-	before := k.relay.now().UnixMilli() - limit.Milliseconds()
+	now := k.relay.now().UnixMilli()
+	before := now - limit.Milliseconds()
+	// Who has been here for half of that is written down as seen, so that a crash
+	// does not take all of it for absence.
+	half := now - limit.Milliseconds()/2
 	for after := ""; ; {
-		names, err := k.history.Away(ctx, before, after, awayStep)
+		names, err := k.history.Away(ctx, half, after, awayStep)
 		if err != nil || len(names) == 0 {
 			return err
 		}

@@ -293,6 +293,25 @@ func TestReceiversThatStayAwayAreForgottenByTheHour(t *testing.T) {
 	})
 }
 
+// After a crash the disk alone tells how long somebody was here.
+func TestWhoStaysIsWrittenDownAsSeenLongBeforeItWouldBeForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		const after = 20 * time.Hour
+		defer keep(b.relay, b.store, Keeping{ForgetAfter: after})()
+		b.attach("here")
+		later(after + 3*time.Hour)
+		registry, err := b.store.Load(t.Context())
+		if err != nil || len(registry.Receivers) != 1 {
+			t.Fatalf("%d receivers, %v", len(registry.Receivers), err)
+		}
+		if seen := time.Since(time.UnixMilli(registry.Receivers[0].SeenAt)); seen > after/2+forgetEvery+time.Minute {
+			t.Errorf("it was seen %v ago", seen)
+		}
+		b.stop()
+	})
+}
+
 func TestNobodyIsForgottenIfThatIsOff(t *testing.T) {
 	d := &diary{away: []string{"ann"}}
 	k := keeper{relay: idle(time.Now, slog.DiscardHandler), history: d, keeping: func() Keeping { return Keeping{} }}
