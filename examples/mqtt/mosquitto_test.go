@@ -67,7 +67,7 @@ func (m *mosquitto) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.cmd.Start(); err != nil {
+	if err := harness.Child(m.cmd); err != nil {
 		t.Fatal(err)
 	}
 	m.done = make(chan struct{})

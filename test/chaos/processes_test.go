@@ -81,7 +81,7 @@ func (l *lane) abortStart(after time.Duration) {
 	cmd.Dir = l.relay.Dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := harness.Child(cmd); err != nil {
 		l.t.Fatal(err)
 	}
 	time.Sleep(after)

@@ -22,7 +22,7 @@ func startByHand(t *testing.T, socket string) (ended <-chan struct{}) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
+	if err := harness.Child(command); err != nil {
 		t.Fatal(err)
 	}
 	said, over := make(chan string, 1), make(chan struct{})

@@ -189,7 +189,7 @@ func TestRelayWhoseLogNobodyReadsStopsInGoodOrder(t *testing.T) {
 	defer read.Close()
 	core := exec.Command(harness.Program(t, "mpush"), "serve", "--config", "config.json", "--data", "data")
 	core.Dir, core.Stdout, core.Stderr = relay.Dir, write, write
-	err = core.Start()
+	err = harness.Child(core)
 	write.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -204,10 +204,15 @@ func TestRelayWhoseLogNobodyReadsStopsInGoodOrder(t *testing.T) {
 		<-ended
 	}()
 	address := ""
+	late := time.AfterFunc(harness.Patience, func() { _ = core.Process.Kill() })
+	defer late.Stop()
 	for lines := bufio.NewScanner(read); lines.Scan() && lines.Text() != "Stop with Ctrl-C."; {
 		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "http" {
 			address = fields[1]
 		}
+	}
+	if !late.Stop() || address == "" {
+		t.Fatal("the relay did not start")
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	answered := make(chan string, 1)

@@ -38,7 +38,7 @@ func MainPlain(m *testing.M, commands ...string) int {
 	return run(m, false, commands)
 }
 
-func run(m *testing.M, detect bool, commands []string) int {
+func run(m *testing.M, detect bool, commands []string) (code int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
@@ -48,10 +48,20 @@ func run(m *testing.M, detect bool, commands []string) int {
 			return 1
 		}
 	}
+	var err error
+	if current, err = newScratch(os.TempDir()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := current.close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
 	if os.Getenv(programsVariable) == "" {
-		dir, err := build(detect, commands)
-		defer os.RemoveAll(dir)
-		if err != nil {
+		dir := filepath.Join(current.dir, "bin")
+		if err := build(dir, detect, commands); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -65,7 +75,7 @@ func run(m *testing.M, detect bool, commands []string) int {
 		os.Setenv("GORACE", "atexit_sleep_ms=0 no_huge_pages_for_shadow=0")
 		defer os.Unsetenv("GORACE")
 	}
-	code := m.Run()
+	code = m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -73,15 +83,11 @@ func run(m *testing.M, detect bool, commands []string) int {
 	return code
 }
 
-// build makes the commands in a directory of their own, which is the caller's
-// to remove.
-func build(detect bool, commands []string) (dir string, err error) {
+// build makes the commands in a directory of their own.
+func build(dir string, detect bool, commands []string) error {
 	root, err := moduleRoot()
 	if err != nil {
-		return "", err
-	}
-	if dir, err = os.MkdirTemp("", "mpush-e2e-"); err != nil {
-		return "", err
+		return err
 	}
 	// Without the state of the checkout in it a program is that of any copy of it,
 	// and is not compiled anew there.
@@ -95,9 +101,9 @@ func build(detect bool, commands []string) (dir string, err error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
-	return dir, nil
+	return nil
 }
 
 // Program returns the path of a built command, named by the last element of its

@@ -18,20 +18,31 @@ type process struct {
 	ended  chan struct{}
 }
 
-// Dir makes a directory for a relay, which is gone when the test is over. Its
-// path is short, unlike that of t.TempDir: plugins have their sockets below it.
-func Dir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e-")
-	if err != nil {
-		t.Fatal(err)
+// Child starts a command, which does not outlive the test's process: on Linux the
+// kernel kills it when that ends, unless it has become another user's. All else,
+// its end too, is the caller's.
+func Child(cmd *exec.Cmd) error {
+	return startChild(cmd, func() { awaitEnd(cmd.Process.Pid) })
+}
+
+// startChild starts a command on a thread that is there until wait returns: to
+// the kernel the parent is that thread.
+func startChild(cmd *exec.Cmd, wait func()) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+	endWithParent(cmd.SysProcAttr)
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			wait()
 		}
-	})
-	return dir
+	}()
+	return <-started
 }
 
 // startProcess runs a program in dir. It does not outlive the test's process.
@@ -48,20 +59,11 @@ func startProcess(t testing.TB, dir, program string, args, env []string) *proces
 	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	endWithParent(p.cmd.SysProcAttr)
-	started := make(chan error)
-	go func() {
-		// To the kernel the parent is this thread.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+	err := startChild(p.cmd, func() {
 		defer close(p.ended)
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = p.cmd.Wait() // the exit code is in ProcessState
-		}
-	}()
-	if err := <-started; err != nil {
+		_ = p.cmd.Wait() // the exit code is in ProcessState
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p

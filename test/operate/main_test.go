@@ -90,7 +90,7 @@ func run(t *testing.T, command *exec.Cmd) {
 	if command.Stderr == nil {
 		command.Stderr = os.Stderr
 	}
-	if err := command.Start(); err != nil {
+	if err := harness.Child(command); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
