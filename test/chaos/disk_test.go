@@ -34,7 +34,8 @@ func newDisk(t *testing.T) *disk {
 		t.Fatal(os.NewSyscallError("mount", err))
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(d.dir, 0); err != nil {
+		// Also if the test has failed and something of it still has a file there.
+		if err := syscall.Unmount(d.dir, syscall.MNT_DETACH); err != nil {
 			t.Error(os.NewSyscallError("unmount", err))
 		}
 	})

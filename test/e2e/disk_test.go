@@ -18,8 +18,9 @@ import (
 	"mpush/test/harness"
 )
 
-// smallDisk gives a relay that does not run yet a data directory of its own disk.
-func smallDisk(t *testing.T, relay *harness.Relay, megabytes int) (data string) {
+// smallDisk is a directory on a disk of its own, for the data of a relay that is
+// prepared later: it must be there until that has stopped.
+func smallDisk(t *testing.T, megabytes int) (dir string) {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
 		t.Skip("a disk of its own takes Linux and root: sudo -E go test ./test/e2e -run Disk")
@@ -27,20 +28,25 @@ func smallDisk(t *testing.T, relay *harness.Relay, megabytes int) (data string) 
 	if _, err := exec.LookPath("mount"); err != nil {
 		t.Skip("a disk of its own takes mount: apt-get install mount")
 	}
-	data = filepath.Join(relay.Dir, "data")
-	if err := os.Mkdir(data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm,mode=0700", megabytes), "mpush-test", data).CombinedOutput()
+	dir = harness.Dir(t)
+	out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm,mode=0700", megabytes), "mpush-test", dir).CombinedOutput()
 	if err != nil {
 		t.Skipf("no tmpfs can be mounted here: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", "-l", data).CombinedOutput(); err != nil {
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v\n%s", err, out)
 		}
 	})
-	return data
+	return dir
+}
+
+// keepsDataOn has a relay that does not run yet keep its data in a directory.
+func keepsDataOn(t *testing.T, relay *harness.Relay, dir string) {
+	t.Helper()
+	if err := os.Symlink(dir, filepath.Join(relay.Dir, "data")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // fillDisk takes space away, all but so much, and returns what gives it back.
@@ -68,8 +74,9 @@ func fillDisk(t *testing.T, data string, leave int64) (release func()) {
 
 func TestNearlyFullDiskRefusesSendsAndSettlesAcks(t *testing.T) {
 	t.Parallel()
+	data := smallDisk(t, 32)
 	relay := harness.New(t, harness.Object{"limits": harness.Object{"diskReserve": 8 << 20}})
-	data := smallDisk(t, relay, 32)
+	keepsDataOn(t, relay, data)
 	relay.Start(t)
 	phone := relay.Receiver(t, "phone")
 	flying := queue(t, relay, "phone", "flying", "next")
@@ -101,8 +108,9 @@ func TestNearlyFullDiskRefusesSendsAndSettlesAcks(t *testing.T) {
 
 func TestFullDiskRefusesSendsAndLosesNothing(t *testing.T) {
 	t.Parallel()
+	data := smallDisk(t, 32)
 	relay := harness.New(t, with(harness.FixedPorts(t), harness.Object{"limits": harness.Object{"diskReserve": 0}}))
-	data := smallDisk(t, relay, 32)
+	keepsDataOn(t, relay, data)
 	relay.Start(t)
 	relay.Away(t, "phone", "")
 	release := fillDisk(t, data, 2<<20)
