@@ -3,7 +3,6 @@
 package chaos
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -235,7 +234,8 @@ func (l *ledger) confirms(now time.Time, inbox string, mid int64, how string, un
 	l.note(now, box.receiver, "confirms %d%s", mid, how)
 	c := box.copies[mid]
 	if c == nil {
-		panic(fmt.Sprintf("%s confirms %d, which it has not got", inbox, mid))
+		l.complain(now, inbox, "confirms %d, which it has not got", mid)
+		return
 	}
 	stop, stopping := l.stopping[box.channel]
 	c.unsure = unsure || box.asked && stopping && now.Sub(stop) > sureStop
