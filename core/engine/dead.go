@@ -49,7 +49,7 @@ func (e *Engine) replayFound(p *pendingReplay, ev *Found) {
 			again.ExpiresAt = e.wall + e.config.TTL
 		}
 		p.message = &again
-		p.op = &record.Replay{Receiver: r.name, MID: m.MID, ExpiresAt: again.ExpiresAt}
+		p.op = &record.Replay{Receiver: r.name, MID: m.MID, At: e.wall, ExpiresAt: again.ExpiresAt}
 		r.count(1, int64(m.Size()))
 		r.unwritten++
 		e.write(p, p.op)
@@ -69,6 +69,7 @@ func (p *pendingReplay) resume(e *Engine, err error) {
 	case p.op.Seq == 0 || r.gone:
 		e.refuse(p.link, p.request, NotFound, noLetter)
 	default:
+		p.message.ExpiresAt = p.op.Until
 		it := e.enqueue(r, p.op.Seq, p.message)
 		if it.expired(e.wall) {
 			e.expire(it)

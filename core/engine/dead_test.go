@@ -150,6 +150,20 @@ func TestReplayOfAGroupMessageIsForOneReceiver(t *testing.T) {
 	d.is("ann", firstMID, record.Dead, "expired").is("bob", firstMID, record.Open, "")
 }
 
+func TestReplayLeavesOthersTheTimeThatTheirSenderGave(t *testing.T) {
+	d := newDesk(t, Config{TTL: 100_000})
+	d.attach("ann").detached("bob")
+	d.do(&Publish{Link: socketLink, Request: d.request(), SendType: message.Group, Target: "g", Text: "a", TTL: 1000})
+	d.outcome(socketLink, "ann", Rejected, 0).forget()
+	d.now += 500
+	d.replay("ann", firstMID).got("done", "deliver ann a gen1 try0")
+	d.now += 500
+	d.overdue().is("ann", firstMID, record.Dead, "expired").is("bob", firstMID, record.Dead, "expired")
+	d.replay("bob", firstMID) // now it waits for nobody else
+	d.now += 99_999
+	d.overdue().is("bob", firstMID, record.Open, "")
+}
+
 func TestReplayIsRefusedForWhatIsNoDeadLetter(t *testing.T) {
 	d := newDesk(t, Config{TTL: 10_000})
 	d.attach("ann").send("ann", "acked", 0).outcome(socketLink, "ann", Acked, 0).send("ann", "open", 0)

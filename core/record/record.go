@@ -111,15 +111,19 @@ type Key struct {
 	At     int64 // Unix milliseconds
 }
 
-// Replay opens a dead letter again, at the end of its receiver's queue.
+// Replay opens a dead letter again, at the end of its receiver's queue. Its message
+// gets a new time, unless that is open for another receiver and its time is not
+// over: the other one's must not change.
 type Replay struct {
 	Receiver  string
 	MID       message.MID
-	ExpiresAt int64 // Unix milliseconds; 0 never
+	At        int64 // now; times are Unix milliseconds
+	ExpiresAt int64 // the new time, 0 never
 	// Seq and Bytes are filled by the store as those of a Put; Seq is 0 if there
-	// is no such dead letter.
+	// is no such dead letter. Until is the message's time, new or not.
 	Seq   Seq
 	Bytes int64
+	Until int64
 }
 
 // DropDead takes a dead letter off the list of those that may be replayed. It

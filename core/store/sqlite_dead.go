@@ -11,8 +11,10 @@ import (
 // went to nobody.
 const insertKey = `INSERT OR REPLACE INTO sent (sender, name, digest, mid, at) VALUES (?, ?, ?, ?, ?)`
 
-// selectDead finds a dead letter's size.
-const selectDead = `SELECT target, from_method, from_name, text, desp, extra FROM item JOIN message ON message.mid = item.mid
+// selectDead finds a dead letter's size, and whose time its message has.
+const selectDead = `SELECT target, from_method, from_name, text, desp, extra, expires_at,
+  EXISTS (SELECT 1 FROM item AS other WHERE other.mid = item.mid AND other.receiver <> item.receiver AND other.state = 0)
+FROM item JOIN message ON message.mid = item.mid
 WHERE item.mid = ? AND item.receiver = ? AND state = 3 AND reason <> 'dropped'`
 
 // reopenItem makes a dead letter an item as a Put does.
@@ -22,12 +24,12 @@ const reopenItem = `UPDATE item SET seq = ?, state = 0, rank = 1, channel = '', 
 // replay moves a dead letter to the end of its receiver's queue. That end is
 // written down: what is counted at open goes by mids, and this one is old.
 func (w *writer) replay(p *record.Replay) error {
-	p.Seq, p.Bytes = 0, 0
+	p.Seq, p.Bytes, p.Until = 0, 0, 0
 	r := w.tails.byName[p.Receiver]
 	if r == nil {
 		return nil
 	}
-	size, found := 0, false
+	size, found, until := 0, false, p.ExpiresAt
 	err := w.query(selectDead, func(row []driver.Value) error {
 		found = true
 		extra, _ := row[5].([]byte)
@@ -36,6 +38,9 @@ func (w *writer) replay(p *record.Replay) error {
 			Text: row[3].(string), Desp: row[4].(string), Extra: extra,
 		}
 		size = m.Size()
+		if expires := row[6].(int64); row[7].(int64) != 0 && (expires == 0 || expires > p.At) {
+			until = expires
+		}
 		return nil
 	}, int64(p.MID), r.id)
 	if err != nil || !found {
@@ -45,10 +50,10 @@ func (w *writer) replay(p *record.Replay) error {
 	if err := w.exec(reopenItem, int64(r.seq), r.bytes, int64(p.MID), r.id); err != nil {
 		return err
 	}
-	if err := w.exec(`UPDATE message SET expires_at = ? WHERE mid = ?`, p.ExpiresAt, int64(p.MID)); err != nil {
+	if err := w.exec(`UPDATE message SET expires_at = ? WHERE mid = ?`, until, int64(p.MID)); err != nil {
 		return err
 	}
-	p.Seq, p.Bytes = r.seq, r.bytes
+	p.Seq, p.Bytes, p.Until = r.seq, r.bytes, until
 	return w.exec(`UPDATE receiver SET replayed = replayed + 1, tail_seq = ?, tail_bytes = ? WHERE id = ?`, int64(r.seq), r.bytes, r.id)
 }
 

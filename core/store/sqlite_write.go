@@ -47,7 +47,7 @@ func unfill(ops []record.Op) {
 		case *record.Put:
 			op.Seqs, op.Bytes = nil, nil
 		case *record.Replay:
-			op.Seq, op.Bytes = 0, 0
+			op.Seq, op.Bytes, op.Until = 0, 0, 0
 		}
 	}
 }

@@ -23,13 +23,15 @@ func (m *Memory) dead(receiver string, mid message.MID) *record.Queued {
 }
 
 func (m *Memory) replay(p *record.Replay) {
-	p.Seq, p.Bytes = 0, 0
+	p.Seq, p.Bytes, p.Until = 0, 0, 0
 	it := m.dead(p.Receiver, p.MID)
 	if it == nil {
 		return
 	}
 	again := *it.Message
-	again.ExpiresAt = p.ExpiresAt
+	if again.ExpiresAt != 0 && again.ExpiresAt <= p.At || !m.waits(p.MID) {
+		again.ExpiresAt = p.ExpiresAt
+	}
 	for _, q := range m.all() { // it is one message for all its receivers
 		for _, other := range q.items {
 			if other != nil && other.MID == p.MID {
@@ -40,6 +42,17 @@ func (m *Memory) replay(p *record.Replay) {
 	q := m.receivers[p.Receiver]
 	q.items[it.Seq-1] = nil
 	p.Seq, p.Bytes = q.put(&again)
+	p.Until = again.ExpiresAt
+}
+
+// waits tells whether a message is open for somebody.
+func (m *Memory) waits(mid message.MID) bool {
+	for _, q := range m.receivers {
+		if it := q.byMID(mid); it != nil && it.State == record.Open {
+			return true
+		}
+	}
+	return false
 }
 
 // all are the queues of the living and the forgotten, by name.

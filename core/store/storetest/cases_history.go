@@ -162,7 +162,7 @@ func testHistory(t *testing.T, open Open, lives map[string]Life) {
 		f.commit(ended(first, 0, record.Dead, 9), ended(second, 0, record.Dead, 9))
 		r := &record.Replay{Receiver: "a", MID: 1, ExpiresAt: 99}
 		f.commit(r)
-		f.equal([]any{r.Seq, r.Bytes}, []any{record.Seq(3), int64(30)}, "place")
+		f.equal([]any{r.Seq, r.Bytes, r.Until}, []any{record.Seq(3), int64(30), int64(99)}, "place and time")
 		for _, life := range lives {
 			f.s = life(t, f.s)
 			f.equal(f.load().Receivers[0].Seq, record.Seq(3), "the end of the queue")
@@ -179,6 +179,38 @@ func testHistory(t *testing.T, open Open, lives map[string]Life) {
 		dropped := &record.Replay{Receiver: "a", MID: 2}
 		f.commit(dropped)
 		f.equal(dropped.Seq, record.Seq(0), "place of what was dropped")
+	})
+	t.Run("replays without another time for others that wait", func(t *testing.T) {
+		for what, c := range map[string]struct{ before, at, want int64 }{
+			"its time":       {60, 50, 60},
+			"never":          {0, 50, 0},
+			"its time is up": {60, 60, 99},
+		} {
+			f := start(t, open, "a", "b")
+			p := expiring(1, c.before, "a", "b")
+			f.commit(p)
+			f.commit(ended(p, 0, record.Dead, 9))
+			r := &record.Replay{Receiver: "a", MID: 1, At: c.at, ExpiresAt: 99}
+			f.commit(r)
+			f.equal(r.Until, c.want, what+": what is told")
+			for _, name := range []string{"a", "b"} {
+				it, _ := f.find(name, 1)
+				f.equal(it.Message.ExpiresAt, c.want, what+": when that of "+name+" expires")
+			}
+			overdue, _ := f.overdue(0, 98, 10)
+			want := "[]"
+			if c.want == 60 {
+				want = "[{a 2 2} {b 1 1}]"
+			}
+			f.equal(overdue, want, what+": what is over by 98")
+			f.commit(ended(p, 1, record.Acked, 9))
+			it := item(p, 0)
+			it.Seq, it.State, it.EndedAt, it.Reason = 2, record.Dead, 9, "rejected"
+			f.commit(&record.Settle{Item: it})
+			alone := &record.Replay{Receiver: "a", MID: 1, At: c.at, ExpiresAt: 77}
+			f.commit(alone)
+			f.equal(alone.Until, int64(77), what+": when nobody else waits")
+		}
 	})
 	t.Run("lists dead letters by whole messages", func(t *testing.T) {
 		f := start(t, open, "a", "b")

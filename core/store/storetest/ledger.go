@@ -163,13 +163,19 @@ func (l *ledger) dead(receiver string, mid message.MID) int {
 }
 
 func (l *ledger) replay(p *record.Replay) {
-	p.Seq, p.Bytes = 0, 0
+	p.Seq, p.Bytes, p.Until = 0, 0, 0
 	i := l.dead(p.Receiver, p.MID)
 	if i < 0 {
 		return
 	}
 	again := *l.items[i].rec.Message
-	again.ExpiresAt = p.ExpiresAt
+	open := slices.ContainsFunc(l.items, func(it owned[record.Queued]) bool {
+		return it.there() && it.rec.MID == p.MID && it.rec.State == record.Open
+	})
+	if over := again.ExpiresAt != 0 && again.ExpiresAt <= p.At; over || !open {
+		again.ExpiresAt = p.ExpiresAt
+	}
+	p.Until = again.ExpiresAt
 	for j := range l.items {
 		if l.items[j].rec.MID == p.MID {
 			l.items[j].rec.Message = &again

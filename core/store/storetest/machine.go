@@ -96,13 +96,13 @@ func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
 			Message: &message.Message{
 				MID: last + message.MID(rapid.IntRange(1, 3).Draw(t, "step")), SendType: message.Group,
 				Target: texts.Draw(t, "target"), Text: texts.Draw(t, "text"), Desp: texts.Draw(t, "desp"),
-				AcceptedAt: rapid.Int64Range(0, 3).Draw(t, "accepted"),
+				AcceptedAt: rapid.Int64Range(0, 3).Draw(t, "accepted"), ExpiresAt: rapid.Int64Range(0, 9).Draw(t, "expires"),
 			},
 			Receivers: rapid.SliceOfNDistinct(names, 0, 4, rapid.ID[string]).Draw(t, "receivers"),
 			Key:       key(t),
 		}
 	case "replay":
-		return &record.Replay{Receiver: names.Draw(t, "name"), MID: m.mid(t), ExpiresAt: rapid.Int64Range(0, 9).Draw(t, "expires")}
+		return &record.Replay{Receiver: names.Draw(t, "name"), MID: m.mid(t), At: rapid.Int64Range(0, 9).Draw(t, "now"), ExpiresAt: rapid.Int64Range(0, 9).Draw(t, "expires")}
 	case "bury":
 		return &record.DropDead{Receiver: names.Draw(t, "name"), MID: m.mid(t)}
 	case "settle":
