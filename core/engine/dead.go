@@ -40,7 +40,7 @@ func (e *Engine) replayFound(p *pendingReplay, ev *Found) {
 		e.refuse(p.link, p.request, Unavailable, "the message could not be read: "+ev.Err.Error())
 	case m == nil || ev.Item.State != record.Dead || ev.Item.Reason == record.Dropped:
 		e.refuse(p.link, p.request, NotFound, noLetter)
-	case r.full(&e.config, m.Size()):
+	case e.isFull(r, m.Size()):
 		e.refuse(p.link, p.request, Limit, "limits.queueLength, limits.queueBytes: the receiver's queue is full")
 	default:
 		again := *m

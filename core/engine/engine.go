@@ -34,6 +34,7 @@ type Engine struct {
 	pending   map[uint64]any     // what a token's answer continues
 	changing  map[string][]Event // receivers whose record is being written, with what waits for that
 	coming    coming
+	counter   counter
 	lastToken uint64
 	lastGen   uint64
 	timers    timers
@@ -112,10 +113,17 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		channels:  slices.Clone(channels),
 		observer:  nobody{},
 	}
+	e.counter.timer.owner = &e.counter
 	for _, tail := range registry.Receivers {
 		r := &receiver{
 			name: tail.Name, seenAt: tail.SeenAt,
-			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes, estimated: tail.Queued > 0,
+			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes,
+		}
+		if tail.Queued > 1 {
+			r.estimate = &estimate{last: tail.Seq, items: tail.Queued, bytes: tail.QueuedBytes}
+			if r.nearlyFull(&config) {
+				e.recount(r)
+			}
 		}
 		e.receivers[r.name] = r
 		e.join(r, tail.Group)
@@ -251,6 +259,7 @@ func (e *Engine) finish() []Effect {
 	e.touched = e.touched[:0]
 	clear(e.freed)
 	e.freed = e.freed[:0]
+	e.countNext()
 	for _, w := range e.finished {
 		w.letGo()
 		e.answer(w.link, w.request, Published{MID: w.mid, Statuses: w.statuses})

@@ -31,6 +31,11 @@ func (e *Engine) loaded(ev *Loaded) {
 	switch p := e.take(ev.Token).(type) {
 	case *pendingLoad:
 		e.readEnds(p.route.receiver, func() { e.refill(p, ev) })
+	case *pendingCount:
+		if p.receiver.gone {
+			e.counter.busy = false
+		}
+		e.readEnds(p.receiver, func() { e.counted(p, ev) })
 	case *pendingSweep:
 		e.readEnds(p.receiver, func() { e.swept(p, ev) })
 	}
@@ -145,6 +150,9 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 		case alive && (it.Status.Rank >= message.ChannelOK || !r.awaited(it)):
 			e.endIfDone(it, nil)
 		}
+	}
+	if r.estimate != nil && r.estimate.items <= sweepItems {
+		e.recount(r) // that is one step
 	}
 	if n := len(ev.Items); n > 0 && ev.More {
 		if place := ev.Items[n-1].Seq; p.last == 0 || place < p.last {

@@ -30,6 +30,8 @@ import (
 //   - there are no more receivers than the limit says, and no group has more members
 //   - a status does not go back, unless a crash forgot it
 //   - nothing ends as rejected that no channel has rejected or has no way left for
+//   - who is told that a queue is full is told so by what is open on disk, also after
+//     a crash
 //   - in the end every accepted message has ended, and the counts balance
 
 const (
@@ -57,6 +59,8 @@ type world struct {
 	ttl       int64
 	receivers int // the limits; 0: none
 	members   int
+	length    int64 // of a queue
+	failedAt  int64 // when the disk failed last
 	lastMID   message.MID
 	published map[engine.RequestID]*pub
 	accepted  map[key]bool           // on disk
@@ -84,8 +88,9 @@ type key struct {
 type pub struct {
 	link     engine.LinkID
 	from     string
-	key      string // the sender's, or ""
-	repeats  bool   // one that is under way, and is sent again if that is refused
+	key      string          // the sender's, or ""
+	repeats  bool            // one that is under way, and is sent again if that is refused
+	full     map[string]bool // who has no room for it; nil: not known
 	answered int
 	unheard  bool // nobody was left to hear the answer
 }
@@ -110,6 +115,7 @@ func newWorld(t *rapid.T) *world {
 		inFlight:  rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "in flight"),
 		ttl:       rapid.SampledFrom([]int64{0, 7000}).Draw(t, "ttl"),
 		receivers: rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "receivers"),
+		length:    rapid.SampledFrom([]int64{0, 0, 3, 8}).Draw(t, "length"),
 		members:   rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "members"), published: map[engine.RequestID]*pub{},
 		accepted: map[key]bool{}, tried: map[key]bool{}, acked: map[key]bool{}, sent: map[key]bool{},
 		refused: map[key]bool{}, gone: map[string]bool{}, ranks: map[key]message.Rank{},
@@ -133,7 +139,7 @@ func (w *world) boot() {
 }
 
 func (w *world) config() engine.Config {
-	return engine.Config{Seed: 1, TTL: w.ttl, Receivers: w.receivers, GroupMembers: w.members}
+	return engine.Config{Seed: 1, TTL: w.ttl, Receivers: w.receivers, GroupMembers: w.members, QueueLength: w.length}
 }
 
 func (w *world) linkUp(channel string) {
@@ -266,6 +272,13 @@ func (w *world) answered(a *engine.Answer) {
 	switch body := a.Body.(type) {
 	case engine.Attached:
 		l.routes[body.Name] = &simRoute{generation: body.Generation}
+	case engine.Visited:
+		waiting := w.waiting()
+		for _, r := range body.Receivers {
+			if r.Queued != waiting[r.Name] {
+				w.t.Fatalf("%s is said to have %d messages, %d are open", r.Name, r.Queued, waiting[r.Name])
+			}
+		}
 	case engine.Published:
 		w.told(a.Request, body)
 	case *engine.Refusal:
@@ -292,6 +305,9 @@ func (w *world) told(request engine.RequestID, body engine.Published) {
 	}
 	for _, s := range body.Statuses {
 		k := key{s.Receiver, body.MID}
+		if full, known := p.full[s.Receiver]; known && full != (s.Status.Rank == message.Full) {
+			w.t.Fatalf("%v is told as %v, and full is %v", k, s.Status, full)
+		}
 		if ok := s.Status.Rank == message.OK; ok && !w.tried[k] {
 			w.t.Fatalf("%v is told as ok but was not acked", k)
 		}
@@ -304,7 +320,7 @@ func (w *world) told(request engine.RequestID, body engine.Published) {
 		if w.accepted[k] {
 			w.ranks[k] = max(w.ranks[k], s.Status.Rank)
 		}
-		if body.MID != 0 && !w.accepted[k] && s.Status.Rank != message.Failed {
+		if body.MID != 0 && !w.accepted[k] && s.Status.Rank != message.Failed && s.Status.Rank != message.Full {
 			w.t.Fatalf("%v is told as %v but is not on disk", k, s.Status)
 		}
 	}
@@ -328,7 +344,7 @@ func (w *world) work(n int) {
 	}
 	var err error
 	if w.failNext {
-		err, w.failNext = errors.New("injected"), false
+		err, w.failNext, w.failedAt = errors.New("injected"), false, w.now
 		w.kept = lazy
 	} else if err = w.mem.Commit(context.Background(), ops); err != nil {
 		w.t.Fatal(err)
@@ -407,6 +423,24 @@ func (w *world) noteCommitted(ops []record.Op) {
 		}
 	}
 }
+
+// waiting counts what is open for each receiver on disk.
+func (w *world) waiting() map[string]int64 {
+	waiting := make(map[string]int64)
+	accounts, err := w.mem.Audit(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, a := range accounts {
+		if !a.Forgotten {
+			waiting[a.Receiver] = a.Pending
+		}
+	}
+	return waiting
+}
+
+// isQuiet tells whether the engine knows all that the disk does.
+func (w *world) isQuiet() bool { return len(w.jobs)+len(w.kept) == 0 && w.now-w.failedAt > 1000 }
 
 // isUnderWay tells whether a message with the key may have no answer yet.
 func (w *world) isUnderWay(key string) bool {

@@ -33,6 +33,11 @@ func TestEngineKeepsItsPromises(t *testing.T) {
 					ev.Key = record.Key{Sender: "s", Name: fmt.Sprint(ev.SendType, ev.Target), Digest: "d"}
 					p.key = ev.Key.Name
 					p.repeats = w.isUnderWay(p.key)
+				} else if w.length > 0 && w.isQuiet() {
+					p.full = make(map[string]bool)
+					for receiver, n := range w.waiting() {
+						p.full[receiver] = n >= w.length
+					}
 				}
 				w.published[ev.Request] = p
 				w.step(ev)
@@ -277,6 +282,7 @@ func (w *world) quiesce() {
 			w.advance(at - w.now)
 		}
 	}
+	w.step(&engine.Visit{Link: w.links[holding].id, Request: w.request(), Names: names})
 	for k := range w.accepted {
 		item, found, err := w.mem.Find(context.Background(), k.receiver, k.mid)
 		if err != nil {

@@ -114,7 +114,7 @@ func (e *Engine) route(ev *Publish, key *keyed) {
 	names := make([]string, 0, len(targets))
 	for _, r := range targets {
 		status := message.Status{Rank: message.Ready}
-		if r.full(&e.config, size) {
+		if e.isFull(r, size) {
 			status = message.Status{Rank: message.Full}
 		} else {
 			r.count(1, int64(size))

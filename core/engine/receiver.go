@@ -18,10 +18,8 @@ type receiver struct {
 	// queued and queuedBytes count open items, those not yet on disk included.
 	queued      int64
 	queuedBytes int64
-	// estimated: after a start they may count ended items between open ones,
-	// until a route has come to the end of the queue.
-	estimated bool
-	unwritten int // items on their way to disk
+	estimate    *estimate // nil: they are exact
+	unwritten   int       // items on their way to disk
 
 	// items are those in memory: in some route's window, or awaited by a
 	// sender. In the order of seq.
@@ -157,16 +155,6 @@ func (r *receiver) count(items, bytes int64) {
 	}
 }
 
-// recount replaces an estimate when a route that acks has nothing left to do:
-// then what is still open is in memory.
-func (r *receiver) recount() {
-	r.estimated = false
-	r.queued, r.queuedBytes = 0, 0
-	for _, it := range r.items {
-		r.count(1, int64(it.message.Size()))
-	}
-}
-
 // full tells whether one more message of this size is over a limit.
 func (r *receiver) full(c *Config, size int) bool {
 	return c.QueueLength > 0 && r.queued >= c.QueueLength ||
@@ -265,6 +253,9 @@ func (e *Engine) end(it *item, state record.State, reason string, origin *route,
 	}
 	r := it.receiver
 	r.count(-1, -int64(it.message.Size()))
+	if r.estimate != nil {
+		r.estimate.ended(it)
+	}
 	it.refs++ // until the end of this function
 	for _, rt := range r.routes {
 		i := slices.Index(rt.window, it)

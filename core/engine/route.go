@@ -212,8 +212,8 @@ func (e *Engine) pump(rt *route) {
 		rt.head = rt.window[0]
 		e.attempted(rt)
 	}
-	if r := rt.receiver; r.estimated && rt.policy.Acks && len(rt.window) == 0 && rt.next > r.tail && r.unwritten == 0 {
-		r.recount()
+	if rt.receiver.estimate != nil && rt.drained() {
+		e.recount(rt.receiver)
 	}
 	if rt.load == 0 && rt.next <= rt.receiver.tail && len(rt.window) <= rt.windowItems()/2 && rt.bytes < maxWindowBytes {
 		e.requestLoad(rt)
