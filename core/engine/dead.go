@@ -126,7 +126,5 @@ func (e *Engine) away(ev *Away) {
 	if _, busy := e.changing[r.name]; busy || r.seenAt >= ev.Before {
 		return // it is being seen right now, or was lately
 	}
-	e.commit(&pendingForget{receiver: r}, []string{r.name}, []record.Op{
-		&record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall},
-	})
+	e.startForget(r, 0, RequestID{})
 }

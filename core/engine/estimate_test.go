@@ -190,3 +190,22 @@ func TestCountOfAReceiverThatIsForgottenHoldsUpNobody(t *testing.T) {
 	d.do(&LinkUp{Link: socketLink, Channel: "sock"}, &Unregister{Link: socketLink, Receiver: "ann"})
 	d.arrive().isCounted("bob")
 }
+
+// undertaker counts who dies.
+type undertaker struct {
+	nobody
+	dead map[string]int64
+}
+
+func (u undertaker) Died(reason string, items int64) { u.dead[reason] += items }
+
+func TestDeadLettersOfAForgottenReceiverAreThoseThatWereOpen(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.detached("ann").queue("ann", 2).restart(Config{})
+	u := undertaker{dead: make(map[string]int64)}
+	d.e.Observe(u)
+	d.do(&Unregister{Link: socketLink, Receiver: "ann"})
+	if n := u.dead[diedForgotten]; n != 1 {
+		t.Errorf("%d letters are told of, one was open", n)
+	}
+}

@@ -19,22 +19,29 @@ func (e *Engine) unregister(ev *Unregister) {
 	case r.configured():
 		e.refuse(ev.Link, ev.Request, Invalid, "this receiver is configured by the operator")
 	default:
-		e.commit(&pendingForget{r, ev.Link, ev.Request}, []string{r.name}, []record.Op{
-			&record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall},
-		})
+		e.startForget(r, ev.Link, ev.Request)
 	}
+}
+
+func (e *Engine) startForget(r *receiver, link LinkID, request RequestID) {
+	op := &record.Forget{Receiver: r.name, Reason: diedForgotten, At: e.wall}
+	e.commit(&pendingForget{r, link, request, op}, []string{r.name}, []record.Op{op})
 }
 
 type pendingForget struct {
 	receiver *receiver
 	link     LinkID
 	request  RequestID
+	op       *record.Forget
 }
 
 func (p *pendingForget) resume(e *Engine, err error) {
 	if err != nil {
 		e.refuse(p.link, p.request, Unavailable, "could not be stored: "+err.Error())
 	} else {
+		if p.op.Ended > 0 {
+			e.observer.Died(diedForgotten, p.op.Ended)
+		}
 		e.forget(p.receiver)
 		e.answer(p.link, p.request, Done{})
 	}
@@ -43,9 +50,6 @@ func (p *pendingForget) resume(e *Engine, err error) {
 
 func (e *Engine) forget(r *receiver) {
 	items := slices.Clone(r.items)
-	if dead := r.queued - int64(r.unwritten); dead > 0 {
-		e.observer.Died(diedForgotten, dead)
-	}
 	// The routes go down before their items end: as one after the other was
 	// recalled, a channel would go on to the next of them.
 	for _, rt := range r.routes {

@@ -166,6 +166,8 @@ type Forget struct {
 	Receiver string
 	Reason   string
 	At       int64 // Unix milliseconds
+	// Ended is filled by the store: how many open items that were.
+	Ended int64
 }
 
 // PutState writes one entry of a channel's own state; an empty value deletes.

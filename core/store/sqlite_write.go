@@ -46,6 +46,8 @@ func unfill(ops []record.Op) {
 		switch op := op.(type) {
 		case *record.Put:
 			op.Seqs, op.Bytes = nil, nil
+		case *record.Forget:
+			op.Ended = 0
 		case *record.Replay:
 			op.Seq, op.Bytes, op.Until = 0, 0, 0
 		}
@@ -194,13 +196,18 @@ func (w *writer) saveReceiver(rec *record.Receiver) error {
 
 // forget ends the open items in place: some 2 µs each, so 2 s for a million.
 func (w *writer) forget(f *record.Forget) error {
+	f.Ended = 0
 	r := w.tails.byName[f.Receiver]
 	if r == nil {
 		return nil
 	}
-	if err := w.exec(`UPDATE item SET state = ?, rank = CASE WHEN rank < 6 THEN ? ELSE rank END,
+	ended, err := w.result(`UPDATE item SET state = ?, rank = CASE WHEN rank < 6 THEN ? ELSE rank END,
   channel = CASE WHEN rank < 6 THEN '' ELSE channel END, ended_at = ?, reason = ?
-WHERE receiver = ? AND state = 0`, int64(record.Dead), int64(message.Failed), f.At, f.Reason, r.id); err != nil {
+WHERE receiver = ? AND state = 0`, int64(record.Dead), int64(message.Failed), f.At, f.Reason, r.id)
+	if err != nil {
+		return err
+	}
+	if f.Ended, err = ended.RowsAffected(); err != nil {
 		return err
 	}
 	if err := w.exec(`DELETE FROM cursor WHERE route IN (SELECT id FROM route WHERE receiver = ?)`, r.id); err != nil {

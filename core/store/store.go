@@ -27,8 +27,8 @@ type Store interface {
 
 	// Commit applies the operations in order, in one transaction that is on
 	// disk when Commit returns nil. On an error nothing was applied. It fills
-	// Seqs and Bytes of each Put. Once it has begun to write it does not heed
-	// ctx, so that its outcome is always known.
+	// Seqs and Bytes of each Put, and what Replay and Forget tell. Once it has
+	// begun to write it does not heed ctx, so that its outcome is always known.
 	//
 	// A Put whose mid is not above LastMID, or that names a receiver twice, is
 	// an error. LastMID rises with every Put, also one that nobody got. A

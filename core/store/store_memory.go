@@ -206,12 +206,14 @@ func (m *Memory) apply(op record.Op) {
 			delete(q.routes, op.Channel)
 		}
 	case *record.Forget:
+		op.Ended = 0
 		q := m.receivers[op.Receiver]
 		if q == nil {
 			return
 		}
 		for _, it := range q.items {
 			if it != nil && it.State == record.Open {
+				op.Ended++
 				it.State, it.EndedAt, it.Reason = record.Dead, op.At, op.Reason
 				it.Status = it.Status.Max(message.Status{Rank: message.Failed})
 			}

@@ -106,7 +106,9 @@ func testRegistry(t *testing.T, open Open) {
 		f := start(t, open, "a")
 		it := item(f.put(10, "a"), 0)
 		it.Status = message.Status{Rank: message.ChannelWait, Channel: "push"}
-		f.commit(&record.Settle{Item: it}, &record.Forget{Receiver: "a", Reason: "forgotten", At: 5})
+		gone := &record.Forget{Receiver: "a", Reason: "forgotten", At: 5}
+		f.commit(&record.Settle{Item: it}, gone)
+		f.equal(gone.Ended, int64(1), "open items that ended")
 		_, items, err := f.s.Trace(t.Context(), 10)
 		if err != nil || len(items) != 1 {
 			t.Fatalf("%+v, %v", items, err)

@@ -93,6 +93,7 @@ func (l *ledger) apply(op record.Op) error {
 		by := l.living(op.Receiver)
 		l.routes = slices.DeleteFunc(l.routes, func(r owned[record.Route]) bool { return r.by == by && r.rec.Channel == op.Channel })
 	case *record.Forget:
+		op.Ended = 0
 		by := l.living(op.Receiver)
 		if by < 0 {
 			return nil
@@ -100,6 +101,7 @@ func (l *ledger) apply(op record.Op) error {
 		l.holders[by].gone = true
 		for i := range l.items {
 			if it := &l.items[i].rec.Item; l.items[i].by == by && l.items[i].there() && it.State == record.Open {
+				op.Ended++
 				*it = merged(*it, record.Item{
 					Receiver: it.Receiver, Seq: it.Seq, MID: it.MID, State: record.Dead, EndedAt: op.At, Reason: op.Reason,
 					Status: message.Status{Rank: message.Failed}, Tries: it.Tries,

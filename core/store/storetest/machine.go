@@ -214,6 +214,7 @@ func value(t *rapid.T) []byte { return append([]byte(nil), texts.Draw(t, "value"
 func (m *machine) apply(t *rapid.T, ops []record.Op, good bool) {
 	var filled [3][]*record.Put
 	var replayed [3][]*record.Replay
+	var forgotten [3][]*record.Forget
 	var errs [3]error
 	for i, commit := range []func([]record.Op) error{
 		func(ops []record.Op) error { return m.store.Commit(m.ctx, ops) },
@@ -230,6 +231,10 @@ func (m *machine) apply(t *rapid.T, ops []record.Op, good bool) {
 				r := *r
 				own[j] = &r
 				replayed[i] = append(replayed[i], &r)
+			} else if f, ok := op.(*record.Forget); ok {
+				f := *f
+				own[j] = &f
+				forgotten[i] = append(forgotten[i], &f)
 			}
 		}
 		if errs[i] = commit(own); (errs[i] == nil) != good {
@@ -240,6 +245,13 @@ func (m *machine) apply(t *rapid.T, ops []record.Op, good bool) {
 		for _, got := range []*record.Replay{replayed[0][i], replayed[1][i]} {
 			if good && *got != *want || !good && got.Seq != 0 {
 				t.Fatalf("replay: got %+v, want %+v", *got, *want)
+			}
+		}
+	}
+	for i, want := range forgotten[2] {
+		for _, got := range []*record.Forget{forgotten[0][i], forgotten[1][i]} {
+			if good && *got != *want || !good && got.Ended != 0 {
+				t.Fatalf("forget: got %+v, want %+v", *got, *want)
 			}
 		}
 	}
