@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,7 @@ type Core struct {
 	diskLow    atomic.Bool
 
 	reloading sync.Mutex // one change of the configuration at a time, after the start
+	applying  sync.Mutex // while the tokens in force and the engine's are not the same
 
 	hidden secrets // of the channels' sections
 
@@ -154,10 +156,11 @@ func (c *Core) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run starts the channels, calls started once they run, and serves until ctx
-// ends; then it drains. It returns early with an error if a bundled channel
-// can not be started as configured, or if the store fails.
-func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error {
+// Run starts the channels and serves until ctx ends; then it drains. It calls
+// serving once the bundled channels run: from then on Reload works. When the
+// others run or have failed, too, it calls started. It returns early with an error
+// if a bundled channel can not be started as configured, or if the store fails.
+func (c *Core) Run(ctx context.Context, serving func(), started func([]supervisor.Status)) error {
 	relaying := make(chan error, 1)
 	relayContext, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
@@ -181,6 +184,10 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 		defer failed() // it ends before that is waited for
 		err = c.start(running)
 	}
+	if err == nil {
+		serving()
+		err = c.await(running, enabled(c.options.Config))
+	}
 	if running.Err() != nil {
 		err = nil // that is the reason, not what it broke
 	}
@@ -202,8 +209,9 @@ func (c *Core) Run(ctx context.Context, started func([]supervisor.Status)) error
 	return err
 }
 
-// start starts all channels. What is wrong with a bundled one at the first
-// start ends the program; a third party's is down while the rest runs.
+// start starts all channels, and waits for the bundled ones: a third party's may
+// hang. What is wrong with a bundled one at the first start ends the program; a
+// third party's is down while the rest runs.
 func (c *Core) start(ctx context.Context) error {
 	c.reloading.Lock()
 	defer c.reloading.Unlock()
@@ -212,25 +220,26 @@ func (c *Core) start(ctx context.Context) error {
 		return err
 	}
 	c.adopt(c.options.Config, plans)
-	bundled := make(map[string]bool)
+	var bundled []string
 	for _, p := range plans {
-		bundled[p.spec.Channel] = p.spec.Bundled
-	}
-	err = c.supervisor.Start(ctx, specsOf(plans))
-	if listen, ok := errors.AsType[*supervisor.ListenError](err); ok {
-		for _, failure := range listen.Failures {
-			if failure.Bundled {
-				return fmt.Errorf("channel %s: %s", failure.Channel, failure.Reason)
-			}
+		if p.spec.Bundled {
+			bundled = append(bundled, p.spec.Channel)
 		}
-		err = nil
+	}
+	if err := c.supervisor.Begin(specsOf(plans)); err != nil {
+		return err
+	}
+	err = c.supervisor.Await(ctx, bundled...)
+	if listen, ok := errors.AsType[*supervisor.ListenError](err); ok {
+		failure := listen.Failures[0]
+		return fmt.Errorf("channel %s: %s", failure.Channel, failure.Reason)
 	}
 	if err != nil {
 		return err
 	}
 	for _, status := range c.supervisor.Status() {
 		// One that has only died is started again.
-		if bundled[status.Channel] && status.State != supervisor.Running && status.State != supervisor.Waiting {
+		if slices.Contains(bundled, status.Channel) && status.State != supervisor.Running && status.State != supervisor.Waiting {
 			c.mu.Lock()
 			fault := errors.Join(c.faults[status.Channel]...)
 			c.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"mpush/core/config"
 	"mpush/core/supervisor"
 	channel "mpush/plugins/http"
+	"mpush/plugins/websocket"
 	"mpush/sdk"
 	"mpush/sdk/pluginpb"
 )
@@ -34,6 +35,10 @@ func TestMain(m *testing.M) {
 			sdk.Serve(&picky{Size: 2})
 		case "broken":
 			sdk.Serve(&broken{})
+		case "socket":
+			sdk.Serve(websocket.New())
+		case "stuck":
+			sdk.Serve(stuck{})
 		default:
 			sdk.Serve(taker{})
 		}
@@ -54,6 +59,17 @@ func (taker) Declare(context.Context, sdk.Host) ([]sdk.Route, error) {
 
 func (taker) Deliver(context.Context, *sdk.Delivery) error { return nil }
 
+// stuck never gets ready.
+type stuck struct{}
+
+func (stuck) Describe() sdk.Manifest { return sdk.Manifest{Name: "stuck", Version: "1"} }
+
+func (stuck) Start(ctx context.Context, _ sdk.Host) ([]string, error) {
+	fmt.Fprintln(os.Stderr, "it hangs")
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // journal is a log that a test reads while it is written.
 type journal struct {
 	mu   sync.Mutex
@@ -64,6 +80,16 @@ func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(p)
+}
+
+// await waits for a text.
+func (j *journal) await(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(j.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in\n%s", text, j)
+		}
+	}
 }
 
 func (j *journal) String() string {
@@ -138,7 +164,7 @@ func run(t *testing.T, o Options) (map[string]supervisor.Status, func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	up, ended := make(chan map[string]supervisor.Status, 1), make(chan error, 1)
 	go func() {
-		err := c.Run(ctx, func(all []supervisor.Status) {
+		err := c.Run(ctx, func() {}, func(all []supervisor.Status) {
 			byName := make(map[string]supervisor.Status)
 			for _, s := range all {
 				byName[s.Channel] = s
@@ -205,7 +231,7 @@ func TestWrongSectionOfABundledChannelEndsTheStartWithItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = c.Run(t.Context(), func([]supervisor.Status) { t.Error("it has started") })
+	err = c.Run(t.Context(), func() { t.Error("it serves") }, func([]supervisor.Status) { t.Error("it has started") })
 	if closed := c.Close(); closed != nil {
 		t.Error(closed)
 	}
@@ -233,7 +259,7 @@ func TestTakenPortOfABundledChannelEndsTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.Run(t.Context(), func([]supervisor.Status) {}); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if err := c.Run(t.Context(), func() {}, func([]supervisor.Status) {}); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -36,8 +36,9 @@ func (c *Changes) None() bool {
 // than they have; on a fault nothing is changed, and the error names all faults.
 // Then those channels are stopped and started anew. All others go on untouched.
 //
-// A channel that starts badly although it was checked (it can not listen, say)
-// is not an error: its Status tells, and the rest runs.
+// It does not wait for those channels to run, Await does: a plugin may hang then,
+// which holds up nothing else. One that starts badly although it was checked (it
+// can not listen, say) is not an error: its Status tells, and the rest runs.
 //
 // Reload works while Run serves, one call at a time; further ones wait. When ctx
 // ends it returns soon with ctx's error.
@@ -72,19 +73,43 @@ func (c *Core) Reload(ctx context.Context, next *config.Config) (*Changes, error
 	}
 	end := slices.Concat(changes.Changed, changes.Removed, changes.Restarted)
 	c.drain(ctx, end)
-	c.adopt(next, plans)
-	c.board.Replace(slices.Concat(end, changes.Added), manifests)
-	change()
-	c.changeGuards(guardLimits(next))
-	err = c.relay.Submit(ctx, c.reconfigure(next))
-	if err != nil {
+	if err := c.apply(ctx, next, plans, func() {
+		c.board.Replace(slices.Concat(end, changes.Added), manifests)
+		change()
+	}); err != nil {
 		return nil, err
 	}
-	err = c.supervisor.Start(ctx, specsOf(begin))
-	if _, ok := errors.AsType[*supervisor.ListenError](err); ok {
-		err = nil
+	if err := c.supervisor.Begin(specsOf(begin)); err != nil {
+		return nil, err
 	}
-	return changes, err
+	return changes, nil
+}
+
+// apply puts a configuration in force, change being what it does to the tokens and
+// the commands, and tells the engine.
+func (c *Core) apply(ctx context.Context, next *config.Config, plans []plan, change func()) error {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	c.adopt(next, plans)
+	change()
+	c.changeGuards(guardLimits(next))
+	return c.relay.Submit(ctx, c.reconfigure(next))
+}
+
+// Await returns once the channels that a reload has begun run or have failed, or
+// ctx ends.
+func (c *Core) Await(ctx context.Context, changes *Changes) {
+	_ = c.await(ctx, slices.Concat(changes.Added, changes.Changed, changes.Restarted)) // ctx's end
+}
+
+// await waits for channels to run or fail. One that can not listen tells so in its
+// Status.
+func (c *Core) await(ctx context.Context, channels []string) error {
+	err := c.supervisor.Await(ctx, channels...)
+	if _, ok := errors.AsType[*supervisor.ListenError](err); ok {
+		return nil
+	}
+	return err
 }
 
 // compare says which channels have to be changed, and how to run those that are

@@ -46,7 +46,7 @@ func serve(t *testing.T, more string) *serving {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	up, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- c.Run(ctx, func([]supervisor.Status) { close(up) }) }()
+	go func() { ended <- c.Run(ctx, func() {}, func([]supervisor.Status) { close(up) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-ended, c.Close()); err != nil {
@@ -78,7 +78,11 @@ func taking(names ...string) string {
 
 func (s *serving) reload(wait int, more string) (*Changes, error) {
 	s.t.Helper()
-	return s.Reload(s.t.Context(), load(s.t, s.path, s.text(wait, more)))
+	changes, err := s.Reload(s.t.Context(), load(s.t, s.path, s.text(wait, more)))
+	if err == nil {
+		s.Await(s.t.Context(), changes)
+	}
+	return changes, err
 }
 
 // reloads reloads what must be right and checks what it says it has changed.
@@ -234,6 +238,9 @@ func TestTakenPortAtAReloadLeavesTheRestRunning(t *testing.T) {
 	taker := s.pid("taker")
 	text := strings.Replace(s.text(5000, taking("taker")), `"port": 0`, fmt.Sprintf(`"port": %d`, taken.Addr().(*net.TCPAddr).Port), 1)
 	changes, err := s.Reload(t.Context(), load(t, s.path, text))
+	if err == nil {
+		s.Await(t.Context(), changes)
+	}
 	if err != nil || !slices.Equal(changes.Changed, []string{s.in}) {
 		t.Fatalf("changes %+v, %v", changes, err)
 	}
@@ -275,9 +282,11 @@ func TestManyReloadsLeaveNothingBehind(t *testing.T) {
 	}
 	round := func() {
 		for _, next := range texts {
-			if _, err := s.Reload(t.Context(), next); err != nil {
+			changes, err := s.Reload(t.Context(), next)
+			if err != nil {
 				t.Fatal(err)
 			}
+			s.Await(t.Context(), changes)
 		}
 	}
 	round() // what is made once is there after it

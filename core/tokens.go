@@ -53,20 +53,24 @@ func (c *Core) watchTokens(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !c.reloading.TryLock() {
-			continue // a reload tells the engine by itself
-		}
-		_, now := c.auth.Epochs()
-		var err error
-		if !slices.Equal(before, now) {
-			err = c.relay.Submit(ctx, c.reconfigure(c.inForce()))
-		}
-		c.reloading.Unlock()
+		now, err := c.expire(ctx, before)
 		if err != nil {
 			return
 		}
 		before = now
 	}
+}
+
+// expire tells the engine which tokens hold now, if others held before. A reload
+// does so by itself, but not before it has checked everything.
+func (c *Core) expire(ctx context.Context, before []uint64) (now []uint64, err error) {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	_, now = c.auth.Epochs()
+	if !slices.Equal(before, now) {
+		err = c.relay.Submit(ctx, c.reconfigure(c.inForce()))
+	}
+	return now, err
 }
 
 // lendTime is how long a lent token lets its receiver log in: it asks for another

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"mpush/core"
@@ -46,6 +47,8 @@ func (r *reloader) run(ctx context.Context, relay *core.Core) {
 	if r.watcher != nil {
 		changes = r.watcher.Changes()
 	}
+	said := func() {}
+	defer func() { said() }()
 	for {
 		select {
 		case <-changes:
@@ -53,12 +56,15 @@ func (r *reloader) run(ctx context.Context, relay *core.Core) {
 		case <-ctx.Done():
 			return
 		}
-		r.reload(ctx, relay)
+		said()
+		said = r.reload(ctx, relay)
 	}
 }
 
-// reload takes over what is configured now, or says what is wrong with it.
-func (r *reloader) reload(ctx context.Context, relay *core.Core) {
+// reload takes over what is configured now, or says what is wrong with it. That it
+// is taken over it says when the channels run that it has begun, or when said is
+// called: a plugin that hangs must not hold up the next change.
+func (r *reloader) reload(ctx context.Context, relay *core.Core) (said func()) {
 	cfg, err := r.settings.load()
 	var changes *core.Changes
 	if err == nil {
@@ -77,9 +83,21 @@ func (r *reloader) reload(ctx context.Context, relay *core.Core) {
 			r.settings.log.set(cfg.Log) // before the line that says so
 		}
 		r.settings.remark(r.log, cfg)
-		r.log.Info("configuration reloaded", names(changes)...)
-		r.settings.log.set(cfg.Log)
+		waiting, hurry := context.WithCancel(ctx)
+		var saying sync.WaitGroup
+		saying.Go(func() {
+			relay.Await(waiting, changes)
+			if ctx.Err() == nil {
+				r.log.Info("configuration reloaded", names(changes)...)
+				r.settings.log.set(cfg.Log)
+			}
+		})
+		return func() {
+			hurry()
+			saying.Wait()
+		}
 	}
+	return func() {}
 }
 
 // faultsOf takes apart what was joined, so that each has its line.

@@ -40,10 +40,8 @@ func serve(ctx context.Context, s *settings, cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
-	err = relay.Run(ctx, func(channels []supervisor.Status) {
-		banner(cmd.OutOrStdout(), &options, channels)
-		reloading.Go(func() { reloads.run(ctx, relay) })
-	})
+	serving := func() { reloading.Go(func() { reloads.run(ctx, relay) }) }
+	err = relay.Run(ctx, serving, func(channels []supervisor.Status) { banner(cmd.OutOrStdout(), &options, channels) })
 	cancel()
 	reloading.Wait()
 	if closed := relay.Close(); err == nil {
@@ -58,7 +56,10 @@ func banner(w io.Writer, options *core.Options, channels []supervisor.Status) {
 	for _, c := range channels {
 		state := cmp.Or(strings.Join(c.Endpoints, ", "), "running")
 		if c.State != supervisor.Running {
-			state = fmt.Sprintf("%s: %s", c.State, c.LastError)
+			state = string(c.State)
+			if c.LastError != "" { // a reload may have begun it just now
+				state += ": " + c.LastError
+			}
 		}
 		fmt.Fprintf(w, "  %-12s %-28s pid %d\n", c.Channel, state, c.PID)
 	}

@@ -23,9 +23,10 @@ type channel struct {
 	hard  context.Context
 	abort context.CancelFunc
 
-	arrive  func()        // at the gates; the first call counts
-	attempt chan error    // gets how the first attempt ended; nil is running
-	done    chan struct{} // closed when run has returned
+	arrive    func()        // at the gates; the first call counts
+	attempted chan struct{} // closed when the first attempt has ended
+	attempt   error         // how; nil is running. Valid then
+	done      chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
 	status Status
@@ -52,9 +53,9 @@ func newChannel(spec Spec, opts *Options, launch launchFunc, first, barrier *gat
 			}
 			barrier.arrive()
 		}),
-		attempt: make(chan error, 1),
-		done:    make(chan struct{}),
-		status:  Status{Channel: spec.Channel, State: Starting, Since: time.Now()},
+		attempted: make(chan struct{}),
+		done:      make(chan struct{}),
+		status:    Status{Channel: spec.Channel, State: Starting, Since: time.Now()},
 	}
 	c.asked, c.ask = context.WithCancel(context.Background())
 	c.hard, c.abort = context.WithCancel(context.Background())
@@ -84,7 +85,7 @@ func (c *channel) run() {
 			s.State, s.LastError = state, c.opts.clip(err.Error())
 			s.PID, s.Endpoints, s.Unhealthy = 0, nil, ""
 		})
-		// After the change, so that Status tells why when Start returns.
+		// After the change, so that Status tells why when Await returns.
 		c.arrive()
 		c.report(err)
 		if state != Waiting {
@@ -106,11 +107,14 @@ func (c *channel) run() {
 	c.log.Info("channel stopped")
 }
 
-// report tells Start how the first attempt ended; later ones say nothing.
+// report tells Await how the first attempt ended; later ones say nothing. Only run
+// calls it.
 func (c *channel) report(err error) {
 	select {
-	case c.attempt <- err:
+	case <-c.attempted:
 	default:
+		c.attempt = err
+		close(c.attempted)
 	}
 }
 

@@ -56,6 +56,18 @@ func playCore() {
 	s.Stop(ctx)
 }
 
+// Start is Begin and Await.
+func (s *Supervisor) Start(ctx context.Context, specs []Spec) error {
+	if err := s.Begin(specs); err != nil {
+		return err
+	}
+	var names []string
+	for _, spec := range specs {
+		names = append(names, spec.Channel)
+	}
+	return s.Await(ctx, names...)
+}
+
 // startCore runs a core and returns its channels, all of them running.
 func startCore(t *testing.T, program, dir string, env ...string) (*exec.Cmd, io.Closer, []Status) {
 	t.Helper()

@@ -31,6 +31,19 @@ func newGate(channels int, limit time.Duration) *gate {
 	return g
 }
 
+// join has the gate wait for more channels, if it is not open yet.
+func (g *gate) join(channels int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.open:
+		return false
+	default:
+		g.missing += channels
+		return true
+	}
+}
+
 // arrive counts one channel. Each calls it once.
 func (g *gate) arrive() {
 	g.mu.Lock()

@@ -96,6 +96,34 @@ func TestOthersAreDescribedWhenBundledChannelsHaveDeclared(t *testing.T) {
 	})
 }
 
+func TestWhatIsBegunLaterWaitsForBundledChannelsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan struct{})
+		st := newStage(t, func(channel string, _ int) (*fake, error) {
+			f := newFake()
+			if channel == "own" {
+				f.declare = slow
+			}
+			return f, nil
+		})
+		for _, specs := range [][]Spec{{{Channel: "own", Bundled: true}}, {{Channel: "third"}, {Channel: "other", Bundled: true}}, {{Channel: "fourth"}}} {
+			if err := st.Begin(specs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		noted := st.opts.Handler.(*fakeOwner).noted
+		if got := noted(); slices.Contains(got, "third described") || slices.Contains(got, "fourth described") || !slices.Contains(got, "other described") {
+			t.Fatalf("noted %q", got)
+		}
+		close(slow)
+		if err := st.Await(t.Context(), "own", "third", "other", "fourth", "nobody"); err != nil {
+			t.Fatal(err)
+		}
+		st.Stop(t.Context())
+	})
+}
+
 func TestAccusationStaysWhilePluginsComeAndGo(t *testing.T) {
 	b := newBench(t, nil)
 	b.start(spec(t, "alpha", ""))

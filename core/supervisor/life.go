@@ -121,7 +121,7 @@ func (l *life) start() error {
 		if reason == "" {
 			reason = "no reason given"
 		}
-		return &ListenFailure{Channel: l.spec.Channel, Bundled: l.spec.Bundled, Reason: reason}
+		return &ListenFailure{Channel: l.spec.Channel, Reason: reason}
 	case response.GetError() != "":
 		return fmt.Errorf("start: %s", l.opts.clip(response.GetError()))
 	}

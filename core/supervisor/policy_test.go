@@ -280,6 +280,41 @@ func TestStartReturnsWhenItsContextEndsAndTheChannelLivesOn(t *testing.T) {
 	})
 }
 
+func TestChannelThatStartsIsAwaitedByManyAndMayBeRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, func(string, int) (*fake, error) {
+			f := newFake()
+			f.start = func(ctx context.Context) (*pluginpb.StartResponse, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return f, nil
+		})
+		if err := st.Begin([]Spec{{Channel: "a"}}); err != nil {
+			t.Fatal(err)
+		}
+		awaited := make(chan error, 2)
+		for range 2 {
+			go func() { awaited <- st.Await(t.Context(), "a") }()
+		}
+		synctest.Wait()
+		if len(awaited) != 0 {
+			t.Fatal("it has not started")
+		}
+		st.Remove(t.Context(), "a")
+		for range 2 {
+			if err := <-awaited; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := st.Await(t.Context(), "a"); err != nil {
+			t.Errorf("when it is gone: %v", err)
+		}
+		st.want(t, "0s a starting", "0s a stopped")
+		st.Stop(t.Context())
+	})
+}
+
 func TestTwoMissedAnswersInARowAreAHungPlugin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := map[int]bool{1: true, 3: true, 4: true} // questions, from 0

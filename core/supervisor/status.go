@@ -52,7 +52,6 @@ type Status struct {
 // ListenFailure is a channel that could not open a listener at its first start.
 type ListenFailure struct {
 	Channel string
-	Bundled bool
 	Reason  string
 }
 
@@ -60,7 +59,7 @@ func (f *ListenFailure) Error() string {
 	return fmt.Sprintf("channel %q cannot listen: %s", f.Channel, f.Reason)
 }
 
-// ListenError is Start's error: at least one channel could not open a listener.
+// ListenError is Await's error: at least one channel could not open a listener.
 // The channels are tried again all the same.
 type ListenError struct {
 	Failures []ListenFailure

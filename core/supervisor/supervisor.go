@@ -30,9 +30,9 @@ type Spec struct {
 	// DisableMTLS leaves the socket without encryption and authentication, for
 	// plugins whose runtime cannot do it.
 	DisableMTLS bool
-	// Bundled marks a channel that belongs to this program: among channels that
-	// are started together it comes first, so that no other takes a name or a
-	// command of its. It is repeated in a ListenFailure.
+	// Bundled marks a channel that belongs to this program: while it starts, those
+	// that are begun with it or after it wait, so that no other takes a name or a
+	// command of its.
 	Bundled bool
 	// MaxMemory is how many bytes of memory the plugin and what it has started
 	// (its process group) may have resident, before it is killed and restarted.
@@ -73,7 +73,7 @@ type Handler interface {
 type Options struct {
 	// RuntimeDir holds the sockets. It is made if it is missing, must be
 	// accessible to this user alone, belongs to one Supervisor at a time and is
-	// cleared of an earlier one's sockets by the first Start. It is made again if
+	// cleared of an earlier one's sockets by the first Begin. It is made again if
 	// it was removed meanwhile. Its absolute path has at most 69 bytes (65 but on
 	// Linux).
 	RuntimeDir string
@@ -108,7 +108,8 @@ type Supervisor struct {
 
 	mu       sync.Mutex
 	channels map[string]*channel
-	dir      *runDir // nil until the first Start
+	dir      *runDir // nil until the first Begin
+	first    *gate   // of the channels that were begun last
 	stopped  bool
 }
 
@@ -135,24 +136,68 @@ func New(opts Options) *Supervisor {
 	return s
 }
 
-// Start runs channels besides those that run already, and returns once each of
-// them is running or has failed its first attempt. A channel that fails is not
-// an error of Start: Status tells, and it is tried again unless it is
-// misconfigured or down. The exception is a listener that could not be opened:
-// then the error is a *ListenError, which names all such channels.
-//
-// ctx bounds only the wait. Other errors mean that nothing was started.
-func (s *Supervisor) Start(ctx context.Context, specs []Spec) error {
-	started, err := s.add(specs)
-	if err != nil {
-		return err
+// Begin sets channels going besides those that run already, and waits for none:
+// Await does. An error means that nothing was begun.
+func (s *Supervisor) Begin(specs []Spec) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errors.New("the supervisor has stopped")
 	}
+	seen := make(map[string]bool)
+	for _, spec := range specs {
+		if s.channels[spec.Channel] != nil || seen[spec.Channel] {
+			return fmt.Errorf("channel %q is running already", spec.Channel)
+		}
+		seen[spec.Channel] = true
+	}
+	if s.dir == nil {
+		dir, err := openRunDir(s.opts.RuntimeDir)
+		if err != nil {
+			return err
+		}
+		s.dir = dir
+	}
+	bundled := 0
+	for _, spec := range specs {
+		if spec.Bundled {
+			bundled++
+		}
+	}
+	if s.first == nil || !s.first.join(bundled) {
+		s.first = newGate(bundled, s.opts.Timeouts.Together)
+	}
+	barrier := newGate(len(specs), s.opts.Timeouts.Together)
+	for _, spec := range specs {
+		c := newChannel(spec, &s.opts, s.launch, s.first, barrier)
+		s.channels[spec.Channel] = c
+		go c.run()
+	}
+	return nil
+}
+
+// Await returns once each of these channels is running or has failed its first
+// attempt. A channel that fails is not an error of Await: Status tells, and it is
+// tried again unless it is misconfigured or down. The exception is a listener that
+// could not be opened: then the error is a *ListenError, which names all such
+// channels. Names of channels that there are not are ignored.
+//
+// ctx bounds only the wait.
+func (s *Supervisor) Await(ctx context.Context, channels ...string) error {
+	s.mu.Lock()
+	var awaited []*channel
+	for _, name := range channels {
+		if c := s.channels[name]; c != nil {
+			awaited = append(awaited, c)
+		}
+	}
+	s.mu.Unlock()
 	var failures []ListenFailure
-	for _, c := range started {
+	for _, c := range awaited {
 		select {
-		case err := <-c.attempt:
+		case <-c.attempted:
 			var failure *ListenFailure
-			if errors.As(err, &failure) {
+			if errors.As(c.attempt, &failure) {
 				failures = append(failures, *failure)
 			}
 		case <-ctx.Done():
@@ -163,45 +208,6 @@ func (s *Supervisor) Start(ctx context.Context, specs []Spec) error {
 		return &ListenError{Failures: failures}
 	}
 	return nil
-}
-
-// add registers the channels and sets them going.
-func (s *Supervisor) add(specs []Spec) ([]*channel, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return nil, errors.New("the supervisor has stopped")
-	}
-	seen := make(map[string]bool)
-	for _, spec := range specs {
-		if s.channels[spec.Channel] != nil || seen[spec.Channel] {
-			return nil, fmt.Errorf("channel %q is running already", spec.Channel)
-		}
-		seen[spec.Channel] = true
-	}
-	if s.dir == nil {
-		dir, err := openRunDir(s.opts.RuntimeDir)
-		if err != nil {
-			return nil, err
-		}
-		s.dir = dir
-	}
-	bundled := 0
-	for _, spec := range specs {
-		if spec.Bundled {
-			bundled++
-		}
-	}
-	first := newGate(bundled, s.opts.Timeouts.Together)
-	barrier := newGate(len(specs), s.opts.Timeouts.Together)
-	var started []*channel
-	for _, spec := range specs {
-		c := newChannel(spec, &s.opts, s.launch, first, barrier)
-		s.channels[spec.Channel] = c
-		started = append(started, c)
-		go c.run()
-	}
-	return started, nil
 }
 
 // Remove ends the named channels as Stop does and forgets them, so that they

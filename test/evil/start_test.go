@@ -1,6 +1,9 @@
 package evil
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,4 +57,64 @@ func TestVicesOfTheStart(t *testing.T) { // alone: who comes first is decided wi
 	if grown := w.usage(t).peak; grown > 2*mostGrowth() {
 		t.Errorf("the core takes %d MiB", grown>>20)
 	}
+}
+
+// What is said to the relay while a channel hangs takes effect at once.
+func TestChannelThatHangsKeepsNoTokenGood(t *testing.T) {
+	const secret = "the guest's own token"
+	w := startWitness(t, harness.Object{"tokens": []any{
+		harness.Object{"name": "guest", "token": secret, "rights": []string{"receive"}, "names": []string{"guest"}},
+		harness.Object{"name": "other", "token": "another one", "rights": []string{"send"}},
+	}})
+	guest := w.Dial(t)
+	guest.Auth(t, secret, "guest", "")
+	path := filepath.Join(w.Dir, "config.json")
+	change := func(edit func(config harness.Object)) {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config harness.Object
+		if err := json.Unmarshal(text, &config); err != nil {
+			t.Fatal(err)
+		}
+		edit(config)
+		if text, err = json.Marshal(config); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+"~", text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+"~", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(config harness.Object) { config["plugins"] = entries(t, "mute") })
+	w.serveUntil(t, "the channel starts", func() bool {
+		var status struct {
+			Channels []struct{ Name, State string }
+		}
+		if err := json.Unmarshal([]byte(harness.Run(t, w.Dir, nil, "status", "--json", "--config", path).Stdout), &status); err != nil {
+			t.Fatal(err)
+		}
+		for _, channel := range status.Channels {
+			if channel.Name == "mute" && channel.State == "starting" {
+				return true
+			}
+		}
+		return false
+	})
+	change(func(config harness.Object) { config["tokens"] = config["tokens"].([]any)[1:] })
+	if code := guest.ExpectEnd(t); code != 1008 {
+		t.Errorf("its socket is closed with %d", code)
+	}
+	if lines(w.Log(), "channel failed", "channel=mute") > 0 {
+		t.Error("only when the channel has failed")
+	}
+	w.WaitLog(t, "configuration reloaded", "settings=[tokens]")
+	if lines(w.Log(), "configuration reloaded", "added=[mute]") != 1 {
+		t.Error("of the channel nothing is said")
+	}
+	w.served(t)
 }
