@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -14,8 +15,8 @@ const partial = ".partial"
 
 // Backup writes a copy of everything as of one moment to a new file, while the
 // store goes on. The copy is a database of its own, whole when Backup returns
-// nil; else there is none. It has its name only once it is whole, so that not
-// even the end of the process leaves half of one there. It ends when ctx does.
+// nil, and then on disk. It has its name only once it is whole, so that not even
+// the end of the process leaves half of one there. It ends when ctx does.
 func (s *SQLite) Backup(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -43,7 +44,13 @@ func (s *SQLite) Backup(ctx context.Context, path string) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	return publish(draft, path)
+	if err := publish(draft, path); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%s is written, but a power cut may undo that: %w", path, err)
+	}
+	return nil
 }
 
 func isFree(path string) error {
@@ -98,4 +105,17 @@ func publish(draft, path string) error {
 		return err
 	}
 	return os.Rename(draft, path)
+}
+
+// syncDir brings a directory to disk, as far as its file system can do that and it
+// may be read.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }
