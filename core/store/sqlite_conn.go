@@ -97,7 +97,8 @@ func (c *conn) once(query string) error {
 var errStop = errors.New("stop")
 
 // query calls each for every row until it returns an error. The row is valid
-// during the call only, its byte slices and strings for ever.
+// during the call only, its byte slices and strings for ever. each may query, but
+// for the same.
 func (c *conn) query(query string, each func(row []driver.Value) error, args ...driver.Value) error {
 	return c.queryUntil(context.Background(), query, each, args...)
 }
@@ -114,18 +115,20 @@ func (c *conn) queryUntil(ctx context.Context, query string, each func(row []dri
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := c.row
+	c.row = nil // each may query, too
+	defer func() { c.row = row }()
 	n := len(rows.Columns())
-	for len(c.row) < n {
-		c.row = append(c.row, nil)
+	for len(row) < n {
+		row = append(row, nil)
 	}
-	row := c.row[:n]
 	for {
-		if err := rows.Next(row); err == io.EOF {
+		if err := rows.Next(row[:n]); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if err := each(row); err == errStop {
+		if err := each(row[:n]); err == errStop {
 			return nil
 		} else if err != nil {
 			return err

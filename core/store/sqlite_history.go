@@ -1,48 +1,52 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
+	"slices"
 
 	"mpush/core/message"
 	"mpush/core/record"
 )
 
-const selectTrace = `SELECT ` + columns + `, receiver.name
+// receiverPlace is where the receiver's name follows itemColumns.
+const receiverPlace = 10
+
+// selectTrace leaves the message out: it would be sorted and read with each item.
+const selectTrace = `SELECT ` + itemColumns + `, receiver.name
 FROM item
-CROSS JOIN message ON message.mid = item.mid
 CROSS JOIN receiver ON receiver.id = item.receiver
 WHERE item.mid = ?
 ORDER BY receiver.name, receiver.id`
 
-// nameColumn is the place of what follows columns.
-const nameColumn = 19
-
 // Trace implements Store.
 func (s *SQLite) Trace(ctx context.Context, mid message.MID) (m *message.Message, items []record.Item, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		return c.query(selectTrace, func(row []driver.Value) error {
-			q := queued(row[nameColumn].(string), row)
-			m = q.Message
-			items = append(items, q.Item)
+		err := c.queryUntil(ctx, selectTrace, func(row []driver.Value) error {
+			items = append(items, itemOf(row[receiverPlace].(string), row))
 			return nil
 		}, int64(mid))
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		m, err = c.message(ctx, mid)
+		return err
 	})
-	if err != nil {
+	if err != nil || m == nil { // it may have been pruned in between
 		return nil, nil, err
 	}
 	return m, items, nil
 }
 
-// selectDeadOf looks at receivers before messages: it passes over the letters of
-// others for little.
+// selectDeadOf goes backwards through an index, so that nothing is sorted. It
+// leaves the messages out: each is read once, however many letters it has.
 const (
-	selectDeadOf = `SELECT ` + columns + `, receiver.name
+	selectDeadOf = `SELECT ` + itemColumns + `, receiver.name
 FROM item INDEXED BY item_dead
 CROSS JOIN receiver ON receiver.id = item.receiver
-CROSS JOIN message ON message.mid = item.mid
 WHERE state = 3 AND reason <> 'dropped' AND item.mid < ? AND receiver.forgotten_at = 0`
-	inOrder = ` ORDER BY item.mid DESC, item.receiver`
+	inOrder = ` ORDER BY item.mid DESC, item.receiver DESC`
 )
 
 // Dead implements Store.
@@ -58,24 +62,29 @@ func (s *SQLite) Dead(ctx context.Context, receiver string, below message.MID, n
 		var last *message.Message
 		bytes := 0
 		return c.queryUntil(ctx, query, func(row []driver.Value) error {
-			q := queued(row[nameColumn].(string), row)
-			switch {
-			case last != nil && last.MID == q.MID:
-				q.Message = last
-			case len(letters) >= n, bytes >= MaxDeadBytes:
-				return errStop
+			it := itemOf(row[receiverPlace].(string), row)
+			if last == nil || last.MID != it.MID {
+				if last != nil && (len(letters) >= n || bytes >= MaxDeadBytes) {
+					return errStop
+				}
+				// The query that goes on around this one keeps what it sees.
+				m, err := c.message(ctx, it.MID)
+				if err != nil || m == nil {
+					return err
+				}
+				last = m
+				bytes += m.Size()
 			}
-			if q.Message != last {
-				last = q.Message
-				bytes += last.Size()
-			}
-			letters = append(letters, q)
+			letters = append(letters, record.Queued{Item: it, Message: last})
 			return nil
 		}, args...)
 	})
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(letters, func(a, b record.Queued) int {
+		return cmp.Or(cmp.Compare(b.MID, a.MID), cmp.Compare(a.Receiver, b.Receiver))
+	})
 	return letters, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -276,21 +277,82 @@ func TestLockedByAnotherWriterPasses(t *testing.T) {
 	}
 }
 
+// plan is what SQLite says of how it runs a query.
+func plan(t *testing.T, s *SQLite, query string, args int) string {
+	t.Helper()
+	var steps []string
+	withWriter(t, s, func(w *writer) error {
+		return w.query("EXPLAIN QUERY PLAN "+query, func(row []driver.Value) error {
+			steps = append(steps, row[3].(string))
+			return nil
+		}, make([]driver.Value, args)...)
+	})
+	if len(steps) == 0 {
+		t.Fatalf("no plan for %s", query)
+	}
+	return strings.Join(steps, "; ")
+}
+
 // Reading a queue takes no scan and no sort, whatever else is in the file.
 func TestPlansSearchOnly(t *testing.T) {
 	s := openTest(t)
 	for query, args := range map[string]int{selectOpen: 3, selectItem: 2, updateItem: 14, updateCursor: 4} {
-		withWriter(t, s, func(w *writer) error {
-			var plan []string
-			err := w.query("EXPLAIN QUERY PLAN "+query, func(row []driver.Value) error {
-				plan = append(plan, row[3].(string))
-				return nil
-			}, make([]driver.Value, args)...)
-			text := strings.Join(plan, "; ")
-			if len(plan) == 0 || strings.Contains(text, "SCAN") || strings.Contains(text, "TEMP") {
-				t.Errorf("%s\nplan: %s", query, text)
-			}
-			return err
-		})
+		if p := plan(t, s, query, args); strings.Contains(p, "SCAN") || strings.Contains(p, "TEMP") {
+			t.Errorf("%s\nplan: %s", query, p)
+		}
 	}
+	for query, args := range map[string]int{selectDeadOf + inOrder: 1, selectDeadOf + ` AND receiver.name = ?` + inOrder: 2} {
+		if p := plan(t, s, query, args); strings.Contains(p, "TEMP") {
+			t.Errorf("%s\nplan: %s", query, p)
+		}
+	}
+}
+
+// What is read of a message for each of its receivers is not the message.
+func TestLargeMessageToManyIsReadOnce(t *testing.T) {
+	s := openTest(t)
+	const receivers, size = 1000, 1 << 20
+	p := &record.Put{Message: &message.Message{MID: 1, Text: strings.Repeat("x", size)}}
+	var ops []record.Op
+	for i := range receivers {
+		p.Receivers = append(p.Receivers, fmt.Sprintf("r%04d", receivers-i))
+		ops = append(ops, &record.SaveReceiver{Receiver: record.Receiver{Name: p.Receivers[i]}})
+	}
+	if err := s.Commit(context.Background(), append(ops, p)); err != nil {
+		t.Fatal(err)
+	}
+	ops = nil
+	for i, name := range p.Receivers {
+		ops = append(ops, &record.Settle{Item: record.Item{Receiver: name, Seq: p.Seqs[i], MID: 1, State: record.Dead, Reason: "expired"}})
+	}
+	if err := s.Commit(context.Background(), ops); err != nil {
+		t.Fatal(err)
+	}
+	bounded := func(what string, read func() (first string, n int, err error)) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		first, n, err := read()
+		runtime.ReadMemStats(&after)
+		if err != nil || n != receivers || first != "r0001" {
+			t.Errorf("%s: %d from %s on, %v", what, n, first, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 8*size {
+			t.Errorf("%s takes %d bytes of memory", what, used)
+		}
+	}
+	bounded("a trace", func() (string, int, error) {
+		m, items, err := s.Trace(context.Background(), 1)
+		if err != nil || len(m.Text) != size {
+			t.Fatalf("the message: %v", err)
+		}
+		return items[0].Receiver, len(items), nil
+	})
+	bounded("a list of dead letters", func() (string, int, error) {
+		letters, err := s.Dead(context.Background(), "", 0, receivers)
+		if err != nil || len(letters[0].Message.Text) != size {
+			t.Fatalf("the message: %v", err)
+		}
+		return letters[0].Receiver, len(letters), nil
+	})
 }

@@ -64,8 +64,14 @@ func (s *SQLite) survey(ctx context.Context, f func(ctx context.Context, c *conn
 	}
 }
 
-const columns = `item.seq, item.mid, item.state, item.rank, item.channel, item.tries, item.sent_at, item.ended_at, item.reason, item.error,
-  send_type, target, from_method, from_name, text, desp, extra, accepted_at, expires_at`
+const (
+	itemColumns    = `item.seq, item.mid, item.state, item.rank, item.channel, item.tries, item.sent_at, item.ended_at, item.reason, item.error`
+	messageColumns = `message.mid, send_type, target, from_method, from_name, text, desp, extra, accepted_at, expires_at`
+	columns        = itemColumns + `, ` + messageColumns
+)
+
+// messagePlace is where messageColumns begin among columns.
+const messagePlace = 10
 
 // CROSS JOIN keeps the order: the queue first, then each item's message.
 const selectOpen = `SELECT ` + columns + `
@@ -119,21 +125,38 @@ func (s *SQLite) Find(ctx context.Context, receiver string, mid message.MID) (it
 
 // queued reads a row of columns.
 func queued(receiver string, row []driver.Value) record.Queued {
-	mid := message.MID(row[1].(int64))
-	extra, _ := row[16].([]byte)
-	return record.Queued{
-		Item: record.Item{
-			Receiver: receiver, Seq: record.Seq(row[0].(int64)), MID: mid, State: record.State(row[2].(int64)),
-			Status: message.Status{Rank: message.Rank(row[3].(int64)), Channel: row[4].(string)},
-			Tries:  int(row[5].(int64)), SentAt: row[6].(int64), EndedAt: row[7].(int64),
-			Reason: row[8].(string), Error: row[9].(string),
-		},
-		Message: &message.Message{
-			MID: mid, SendType: message.SendType(row[10].(int64)), Target: row[11].(string),
-			FromMethod: row[12].(string), FromName: row[13].(string), Text: row[14].(string), Desp: row[15].(string),
-			Extra: extra, AcceptedAt: row[17].(int64), ExpiresAt: row[18].(int64),
-		},
+	return record.Queued{Item: itemOf(receiver, row), Message: messageOf(row[messagePlace:])}
+}
+
+// itemOf reads a row of itemColumns.
+func itemOf(receiver string, row []driver.Value) record.Item {
+	return record.Item{
+		Receiver: receiver, Seq: record.Seq(row[0].(int64)), MID: message.MID(row[1].(int64)), State: record.State(row[2].(int64)),
+		Status: message.Status{Rank: message.Rank(row[3].(int64)), Channel: row[4].(string)},
+		Tries:  int(row[5].(int64)), SentAt: row[6].(int64), EndedAt: row[7].(int64),
+		Reason: row[8].(string), Error: row[9].(string),
 	}
+}
+
+// messageOf reads a row of messageColumns.
+func messageOf(row []driver.Value) *message.Message {
+	extra, _ := row[7].([]byte)
+	return &message.Message{
+		MID: message.MID(row[0].(int64)), SendType: message.SendType(row[1].(int64)), Target: row[2].(string),
+		FromMethod: row[3].(string), FromName: row[4].(string), Text: row[5].(string), Desp: row[6].(string),
+		Extra: extra, AcceptedAt: row[8].(int64), ExpiresAt: row[9].(int64),
+	}
+}
+
+const selectMessage = `SELECT ` + messageColumns + ` FROM message WHERE mid = ?`
+
+// message returns a message, nil if there is none.
+func (c *conn) message(ctx context.Context, mid message.MID) (m *message.Message, err error) {
+	err = c.queryUntil(ctx, selectMessage, func(row []driver.Value) error {
+		m = messageOf(row)
+		return nil
+	}, int64(mid))
+	return m, err
 }
 
 // State implements Store.
