@@ -92,11 +92,13 @@ func (m *machine) spoilt(t *rapid.T) {
 func (m *machine) draw(t *rapid.T, last message.MID) record.Op {
 	switch rapid.SampledFrom([]string{"put", "put", "settle", "settle", "receiver", "receiver", "route", "advance", "drop", "forget", "state", "replay", "replay", "bury"}).Draw(t, "kind") {
 	case "put":
+		mid := last + message.MID(rapid.IntRange(1, 3).Draw(t, "step"))
 		return &record.Put{
 			Message: &message.Message{
-				MID: last + message.MID(rapid.IntRange(1, 3).Draw(t, "step")), SendType: message.Group,
+				MID: mid, SendType: message.Group,
 				Target: texts.Draw(t, "target"), Text: texts.Draw(t, "text"), Desp: texts.Draw(t, "desp"),
-				AcceptedAt: rapid.Int64Range(0, 3).Draw(t, "accepted"), ExpiresAt: rapid.Int64Range(0, 9).Draw(t, "expires"),
+				AcceptedAt: int64(mid) / 8, // times rise as mids do
+				ExpiresAt:  rapid.Int64Range(0, 9).Draw(t, "expires"),
 			},
 			Receivers: rapid.SliceOfNDistinct(names, 0, 4, rapid.ID[string]).Draw(t, "receivers"),
 			Key:       key(t),
