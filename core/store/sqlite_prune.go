@@ -20,13 +20,16 @@ const (
 	selectNewest   = `SELECT accepted_at FROM message ORDER BY mid DESC LIMIT 1`
 	selectItems    = `SELECT receiver, state, ended_at FROM item WHERE mid = ?`
 	selectKeys     = `SELECT sender, name FROM sent WHERE (sender, name) >= (?, ?) AND at <= ? ORDER BY sender, name LIMIT ?`
+	selectEmpty    = `SELECT id FROM receiver
+WHERE forgotten_at > 0 AND forgotten_at < ? AND tail_seq - replayed = pruned_acked + pruned_handed_off + pruned_dead`
 
 	// What is deleted was found a moment before: a dead letter may have been
 	// replayed since, and a key used anew.
-	deleteItem    = `DELETE FROM item WHERE mid = ? AND receiver = ? AND state = ? AND ended_at < ?`
-	deleteMessage = `DELETE FROM message WHERE mid = ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.mid = message.mid)`
-	deleteKey     = `DELETE FROM sent WHERE sender = ? AND name = ? AND at <= ?`
-	countPruned   = `UPDATE receiver SET pruned_acked = pruned_acked + ?, pruned_handed_off = pruned_handed_off + ?, pruned_dead = pruned_dead + ? WHERE id = ?`
+	deleteItem     = `DELETE FROM item WHERE mid = ? AND receiver = ? AND state = ? AND ended_at < ?`
+	deleteMessage  = `DELETE FROM message WHERE mid = ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.mid = message.mid)`
+	deleteKey      = `DELETE FROM sent WHERE sender = ? AND name = ? AND at <= ?`
+	deleteReceiver = `DELETE FROM receiver WHERE id = ?`
+	countPruned    = `UPDATE receiver SET pruned_acked = pruned_acked + ?, pruned_handed_off = pruned_handed_off + ?, pruned_dead = pruned_dead + ? WHERE id = ?`
 )
 
 // Prune implements Store. It looks for what may go as surveys do, and takes the
@@ -49,6 +52,9 @@ func (s *SQLite) Prune(ctx context.Context, before, keys int64, after message.MI
 		if err := s.write(ctx, func(w *writer) error { return w.prune(before, rows) }); err != nil {
 			return 0, err
 		}
+	}
+	if next == 0 {
+		return 0, s.pruneReceivers(ctx, before, n)
 	}
 	return next, nil
 }
@@ -201,4 +207,33 @@ func (s *SQLite) pruneKeys(ctx context.Context, until int64, n int) error {
 		}
 		last = old[n-1]
 	}
+}
+
+// pruneReceivers deletes forgotten receivers whose items were pruned, all that were
+// ever put.
+func (s *SQLite) pruneReceivers(ctx context.Context, before int64, n int) error {
+	var empty []int64
+	err := s.survey(ctx, func(ctx context.Context, c *conn) error {
+		return c.queryUntil(ctx, selectEmpty, func(row []driver.Value) error {
+			empty = append(empty, row[0].(int64))
+			return nil
+		}, before)
+	})
+	if err != nil {
+		return err
+	}
+	for ids := range slices.Chunk(empty, n) {
+		err := s.write(ctx, func(w *writer) error {
+			for _, id := range ids {
+				if err := w.exec(deleteReceiver, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -76,12 +76,12 @@ type Store interface {
 	// seen before a time.
 	Away(ctx context.Context, before int64, after string, n int) (names []string, err error)
 
-	// Prune deletes what has ended before a time, and messages that no item is
-	// left of. It looks at no more than n messages after a mid; next is where to go
-	// on, 0 if that was all. It may stop where a message is younger than that time:
-	// those after it are, unless the clock was set back. With after 0 it forgets
-	// senders' keys, too, that are as old as keys. A Commit waits for some n rows at
-	// most.
+	// Prune deletes what has ended before a time, messages that no item is left
+	// of, and receivers that were forgotten before and have none left. It looks at
+	// no more than n messages after a mid; next is where to go on, 0 if that was
+	// all. It may stop where a message is younger than that time: those after it
+	// are, unless the clock was set back. With after 0 it forgets senders' keys,
+	// too, that are as old as keys. A Commit waits for some n rows at most.
 	Prune(ctx context.Context, before, keys int64, after message.MID, n int) (next message.MID, err error)
 
 	// Close waits for the call in progress and lets go of the files. Later

@@ -44,6 +44,7 @@ type queue struct {
 	sizes  []int64                  // of their messages, also of those
 	bytes  int64
 	gone   tally // what was pruned
+	endAt  int64 // when it was forgotten
 }
 
 // first returns the place of the first item that matches, or -1.
@@ -218,6 +219,7 @@ func (m *Memory) apply(op record.Op) {
 				it.Status = it.Status.Max(message.Status{Rank: message.Failed})
 			}
 		}
+		q.endAt = op.At
 		delete(m.receivers, op.Receiver)
 		m.forgotten = append(m.forgotten, q)
 	case *record.Replay:

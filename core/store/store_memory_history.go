@@ -201,5 +201,8 @@ func (m *Memory) Prune(ctx context.Context, before, keys int64, after message.MI
 			}
 		}
 	}
+	m.forgotten = slices.DeleteFunc(m.forgotten, func(q *queue) bool {
+		return q.endAt < before && q.first(func(*record.Queued) bool { return true }) < 0
+	})
 	return 0, nil
 }

@@ -128,22 +128,29 @@ func testHistory(t *testing.T, open Open, lives map[string]Life) {
 			f.equal(f.load().Receivers[0].Seq, record.Seq(11), "the end of the queue after "+name)
 		}
 	})
-	t.Run("prunes what a forgotten receiver had, and the books balance", func(t *testing.T) {
-		f := start(t, open, "a")
+	t.Run("prunes forgotten receivers with what they had, and the books balance", func(t *testing.T) {
+		f := start(t, open, "a", "b")
 		for mid := range message.MID(3) {
-			f.put(mid+1, "a")
+			f.put(mid+1, "a", "b")
 		}
-		f.commit(&record.Forget{Receiver: "a", Reason: "forgotten", At: 50}, &record.SaveReceiver{Receiver: record.Receiver{Name: "a"}})
-		f.equal(f.put(4, "a").Seqs, []record.Seq{1}, "first place of the new one")
-		both := "[{a false 1 0 0 0 1} {a true 3 0 0 3 0}]"
-		f.equal(f.audit(), both, "before")
+		f.put(1000, "b") // later than all are forgotten: a clock that was set back
+		f.commit(&record.Forget{Receiver: "a", Reason: "forgotten", At: 50}, &record.SaveReceiver{Receiver: record.Receiver{Name: "a"}},
+			&record.Forget{Receiver: "b", Reason: "forgotten", At: 50})
+		f.equal(f.put(1001, "a").Seqs, []record.Seq{1}, "first place of the new one")
+		all := "[{a false 1 0 0 0 1} {a true 3 0 0 3 0} {b true 4 0 0 4 0}]"
+		f.equal(f.audit(), all, "before")
+		f.equal(f.prune(50, 0, 0, 100), message.MID(0), "where to go on")
+		f.equal(f.audit(), all, "too early")
 		f.equal(f.prune(70, 0, 0, 100), message.MID(0), "where to go on")
-		f.equal(f.audit(), both, "after")
+		left := "[{a false 1 0 0 0 1} {b true 4 0 0 4 0}]"
+		f.equal(f.audit(), left, "after")
 		for name, life := range lives {
 			f.s = life(t, f.s)
-			f.equal(f.audit(), both, "after "+name)
+			f.equal(f.audit(), left, "after "+name)
 			f.equal(f.load().Receivers[0].Seq, record.Seq(1), "the end of the new one's queue after "+name)
 		}
+		f.prune(2000, 0, 0, 100)
+		f.equal(f.audit(), "[{a false 1 0 0 0 1}]", "in the end")
 	})
 	t.Run("prunes no message that is too young or open", func(t *testing.T) {
 		f := start(t, open, "a")

@@ -24,7 +24,9 @@ type ledger struct {
 // holder is one life of a name; its place in the list identifies it.
 type holder struct {
 	record.Receiver
-	gone bool
+	gone    bool
+	goneAt  int64
+	deleted bool // with all that it had
 }
 
 type owned[T any] struct {
@@ -98,7 +100,7 @@ func (l *ledger) apply(op record.Op) error {
 		if by < 0 {
 			return nil
 		}
-		l.holders[by].gone = true
+		l.holders[by].gone, l.holders[by].goneAt = true, op.At
 		for i := range l.items {
 			if it := &l.items[i].rec.Item; l.items[i].by == by && l.items[i].there() && it.State == record.Open {
 				op.Ended++
@@ -193,12 +195,17 @@ func (l *ledger) replay(p *record.Replay) {
 	}})
 }
 
-// prune deletes what has ended, and senders' keys.
+// prune deletes what has ended, forgotten receivers, and senders' keys.
 func (l *ledger) prune(before, keys int64) {
 	for i := range l.items {
 		it := &l.items[i].rec
 		if it.Message.AcceptedAt < before && it.State != record.Open && it.EndedAt < before {
 			l.items[i].pruned = true
+		}
+	}
+	for by := range l.holders {
+		if h := &l.holders[by]; h.gone && h.goneAt < before {
+			h.deleted = !slices.ContainsFunc(l.items, func(it owned[record.Queued]) bool { return it.by == by && it.there() })
 		}
 	}
 	l.keys = slices.DeleteFunc(l.keys, func(k record.Key) bool { return k.At <= keys })
@@ -232,6 +239,9 @@ func (l *ledger) letters(receiver string) (letters []record.Queued) {
 // audit is each life's balance.
 func (l *ledger) audit() (accounts []record.Account) {
 	for by, h := range l.holders {
+		if h.deleted {
+			continue
+		}
 		a := record.Account{Receiver: h.Name, Forgotten: h.gone}
 		for _, it := range l.items {
 			if it.by != by || it.void {
