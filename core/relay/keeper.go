@@ -29,7 +29,7 @@ const (
 	expireEvery = 5 * time.Second
 	pruneEvery  = 10 * time.Minute
 	forgetEvery = time.Hour
-	overdueStep = 256 // messages
+	overdueStep = 256 // items
 	pruneStep   = 500
 	awayStep    = 100
 	stepPause   = 20 * time.Millisecond

@@ -129,36 +129,44 @@ func (s *SQLite) Audit(ctx context.Context) (accounts []record.Account, err erro
 	return accounts, nil
 }
 
-// selectOverdue looks for the messages first: ended ones among them are passed
-// over by their items.
-const selectOverdue = `SELECT expired.expires_at, receiver.name, item.seq
-FROM (SELECT mid, expires_at FROM message INDEXED BY message_expires
-  WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?) AS expired
-LEFT JOIN item ON item.mid = expired.mid AND item.state = 0
-LEFT JOIN receiver ON receiver.id = item.receiver
-ORDER BY expired.expires_at`
+// overdueLook is how many messages Overdue looks at: after a start all that have
+// ended are passed over, some 2 µs each.
+const overdueLook = 10_000
+
+const (
+	// As many expire in one moment as were accepted in one: they are taken
+	// together, so that next is a time.
+	selectLook = `SELECT expires_at FROM message INDEXED BY message_expires
+WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT 1 OFFSET ?`
+	selectOverdue = `SELECT message.expires_at, receiver.name, item.seq
+FROM message INDEXED BY message_expires
+CROSS JOIN item ON item.mid = message.mid AND item.state = 0
+CROSS JOIN receiver ON receiver.id = item.receiver
+WHERE message.expires_at > 0 AND message.expires_at > ? AND message.expires_at <= ?
+ORDER BY message.expires_at`
+)
 
 // Overdue implements Store.
 func (s *SQLite) Overdue(ctx context.Context, from, to int64, n int) (overdue []record.Overdue, next int64, err error) {
-	place := make(map[string]int)
 	n = max(n, 1)
-	seen, last := 0, from
 	err = s.survey(ctx, func(ctx context.Context, c *conn) error {
-		// As many expire in one moment as were accepted in one: they are taken
-		// together, so that next is a time.
-		end, err := c.integerUntil(ctx, `SELECT coalesce(max(expires_at), 0) FROM (SELECT expires_at FROM message INDEXED BY message_expires
-  WHERE expires_at > 0 AND expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?)`, from, to, int64(n))
-		if err != nil || end == 0 {
+		end, err := c.integerUntil(ctx, selectLook, from, to, int64(overdueLook-1))
+		if err != nil {
 			return err
 		}
-		last = end
+		if next = end; end == 0 {
+			next = to
+		}
+		place := make(map[string]int)
+		found, last := 0, int64(0)
 		return c.queryUntil(ctx, selectOverdue, func(row []driver.Value) error {
-			seen++
-			name, open := row[1].(string)
-			if !open {
-				return nil
+			at, name, seq := row[0].(int64), row[1].(string), record.Seq(row[2].(int64))
+			if found >= n && at != last {
+				next = last
+				return errStop
 			}
-			seq := record.Seq(row[2].(int64))
+			found++
+			last = at
 			i, known := place[name]
 			if !known {
 				i = len(overdue)
@@ -167,15 +175,12 @@ func (s *SQLite) Overdue(ctx context.Context, from, to int64, n int) (overdue []
 			}
 			overdue[i].First, overdue[i].Last = min(overdue[i].First, seq), max(overdue[i].Last, seq)
 			return nil
-		}, from, end, int64(-1))
+		}, from, next)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	if seen < n {
-		last = to
-	}
-	return overdue, last, nil
+	return overdue, next, nil
 }
 
 // Away implements Store.

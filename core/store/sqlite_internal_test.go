@@ -301,7 +301,7 @@ func TestPlansSearchOnly(t *testing.T) {
 			t.Errorf("%s\nplan: %s", query, p)
 		}
 	}
-	for query, args := range map[string]int{selectDeadOf + inOrder: 1, selectDeadOf + ` AND receiver.name = ?` + inOrder: 2} {
+	for query, args := range map[string]int{selectLook: 3, selectOverdue: 2, selectDeadOf + inOrder: 1, selectDeadOf + ` AND receiver.name = ?` + inOrder: 2} {
 		if p := plan(t, s, query, args); strings.Contains(p, "TEMP") {
 			t.Errorf("%s\nplan: %s", query, p)
 		}

@@ -68,8 +68,8 @@ type Store interface {
 	Audit(ctx context.Context) ([]record.Account, error)
 
 	// Overdue returns where items are open though their messages expired after
-	// from, and not after to: those of about n messages, oldest first. next is
-	// where to go on, to if that was all.
+	// from, and not after to: about n items, those that expired first. next is where
+	// to go on, to if that was all; it may look at so many messages at once only.
 	Overdue(ctx context.Context, from, to int64, n int) (overdue []record.Overdue, next int64, err error)
 
 	// Away returns up to n receivers, by name and after one, that were last
