@@ -11,8 +11,9 @@ type Effect interface{ effect() }
 
 // Write asks for durable changes, as one transaction with whatever else waits.
 // With a Token the relay reports Written; without one it may delay the write a
-// few milliseconds. Writes, Loads and Finds take effect in the order given, and
-// no read brings what a Write has put before that Write was reported.
+// few milliseconds. Every read sees the Writes given before it, and may see later
+// ones; but no Load, Find or LookUp brings what a Write has put before that Write was
+// reported.
 type Write struct {
 	Token uint64
 	Ops   []record.Op

@@ -39,10 +39,10 @@ type Engine struct {
 	lastGen   uint64
 	timers    timers
 	jitter    *rand.Rand
-	keys      map[keyID]*keyed      // that are being looked up or written
-	lines     map[sender][]*turn    // of messages behind a key that is being looked up
-	tracing   int                   // Traces under way
-	settled   map[place]record.Item // what was written meanwhile: what they bring may be older
+	keys      map[keyID]*keyed   // that are being looked up or written
+	lines     map[sender][]*turn // of messages behind a key that is being looked up
+	traces    int                // Traces under way
+	tracing   map[message.MID]*tracing
 	stopping  bool
 	diskLow   bool
 	channels  []string // that are switched on; nil is all
@@ -109,6 +109,7 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		coming:    coming{members: make(map[string]int)},
 		keys:      make(map[keyID]*keyed),
 		lines:     make(map[sender][]*turn),
+		tracing:   make(map[message.MID]*tracing),
 		jitter:    rand.New(rand.NewPCG(config.Seed, 0)),
 		channels:  slices.Clone(channels),
 		observer:  nobody{},
@@ -273,7 +274,7 @@ func (e *Engine) emit(effect Effect) { e.effects = append(e.effects, effect) }
 
 // write asks for ops. next, if not nil, resumes when they are on disk.
 func (e *Engine) write(next pending, ops ...record.Op) {
-	if e.tracing > 0 {
+	if e.traces > 0 {
 		e.noteSettled(ops)
 	}
 	w := &Write{Ops: ops}

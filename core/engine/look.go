@@ -19,6 +19,7 @@ type pendingTrace struct {
 	any     bool
 	whole   bool
 	sent    message.MID // not 0: the caller sent it itself, by a key
+	mid     message.MID
 }
 
 func (e *Engine) status(ev *Status) {
@@ -27,6 +28,16 @@ func (e *Engine) status(ev *Status) {
 
 func (e *Engine) look(ev *Look) {
 	e.trace(&pendingTrace{link: ev.Link, request: ev.Request, any: true, whole: true}, ev.MID)
+}
+
+// MaxTraces bounds the Traces under way: they are done one after the other, and each
+// may bring as many items as a group has members.
+const MaxTraces = 128
+
+// tracing is what is known of a message while Traces of it are under way.
+type tracing struct {
+	n       int
+	settled map[place]record.Item // what was written meanwhile: what they bring may be older
 }
 
 // place is an item's.
@@ -38,16 +49,26 @@ type place struct {
 func (e *Engine) noteSettled(ops []record.Op) {
 	for _, op := range ops {
 		if s, ok := op.(*record.Settle); ok {
-			if e.settled == nil {
-				e.settled = make(map[place]record.Item)
+			if t := e.tracing[s.Item.MID]; t != nil {
+				t.settled[place{s.Item.Receiver, s.Item.Seq}] = s.Item
 			}
-			e.settled[place{s.Item.Receiver, s.Item.Seq}] = s.Item
 		}
 	}
 }
 
 func (e *Engine) trace(p *pendingTrace, mid message.MID) {
-	e.tracing++
+	if e.traces >= MaxTraces {
+		e.refuse(p.link, p.request, Unavailable, "too many statuses are asked for at once: try again")
+		return
+	}
+	e.traces++
+	t := e.tracing[mid]
+	if t == nil {
+		t = &tracing{settled: make(map[place]record.Item)}
+		e.tracing[mid] = t
+	}
+	t.n++
+	p.mid = mid
 	e.emit(&Trace{Token: e.await(p), MID: mid})
 }
 
@@ -58,11 +79,11 @@ func (e *Engine) traced(ev *Traced) {
 	if !ok {
 		return
 	}
-	defer func() {
-		if e.tracing--; e.tracing == 0 {
-			e.settled = nil
-		}
-	}()
+	t := e.tracing[p.mid]
+	e.traces--
+	if t.n--; t.n == 0 {
+		delete(e.tracing, p.mid)
+	}
 	switch {
 	case ev.Err != nil:
 		e.refuse(p.link, p.request, Unavailable, "the message could not be read: "+ev.Err.Error())
@@ -75,7 +96,7 @@ func (e *Engine) traced(ev *Traced) {
 		return
 	}
 	for i := range ev.Items {
-		e.refresh(&ev.Items[i])
+		e.refresh(t, &ev.Items[i])
 	}
 	if p.whole {
 		e.answer(p.link, p.request, Looked{Message: ev.Message, Items: ev.Items, Ways: e.ways(ev.Items)})
@@ -89,8 +110,8 @@ func (e *Engine) traced(ev *Traced) {
 }
 
 // refresh puts what memory knows of an item in the place of what was on disk.
-func (e *Engine) refresh(rec *record.Item) {
-	if now, written := e.settled[place{rec.Receiver, rec.Seq}]; written && now.MID == rec.MID && rec.State == record.Open {
+func (e *Engine) refresh(t *tracing, rec *record.Item) {
+	if now, written := t.settled[place{rec.Receiver, rec.Seq}]; written && now.MID == rec.MID && rec.State == record.Open {
 		now.Status = rec.Status.Max(now.Status)
 		*rec = now
 	}

@@ -62,9 +62,46 @@ func TestStatusIsNewerThanTheDisk(t *testing.T) {
 	}
 	d.outcome(socketLink, "ann", Acked, 0).forget()
 	d.do(&Traced{Token: token, Message: m, Items: items}).got("told ann=ok")
-	if d.e.tracing != 0 || d.e.settled != nil {
-		t.Errorf("%d traces under way, %d places remembered", d.e.tracing, len(d.e.settled))
+	if d.e.traces != 0 || len(d.e.tracing) != 0 {
+		t.Errorf("%d traces under way, of %d messages", d.e.traces, len(d.e.tracing))
 	}
+}
+
+// Some Trace may be under way all the time: only what is written of its message is
+// remembered.
+func TestStatusRemembersNothingOfOtherMessages(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").send("ann", "a", 0)
+	d.e.Step(d.now, &Status{Link: socketLink, Request: d.request(), Any: true, MID: firstMID})
+	d.outcome(socketLink, "ann", Retry, 0).wait(1000).outcome(socketLink, "ann", Acked, 0)
+	for range 100 {
+		d.send("ann", "x", 0).outcome(socketLink, "ann", Acked, 0)
+	}
+	places := 0
+	for _, tracing := range d.e.tracing {
+		places += len(tracing.settled)
+	}
+	if places != 1 {
+		t.Errorf("%d places are remembered, want that of the message asked for", places)
+	}
+}
+
+func TestTooManyStatusesAtOnceAreRefused(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").sendAs("bob", "ann", "a").forget()
+	var tokens []uint64
+	ask := func() []Effect {
+		return d.e.Step(d.now, &Status{Link: socketLink, Request: d.request(), From: "bob", MID: firstMID})
+	}
+	for range MaxTraces {
+		tokens = append(tokens, ask()[0].(*Trace).Token)
+	}
+	d.take(ask())
+	d.got(fmt.Sprintf("refused %d", Unavailable))
+	m, items, err := d.mem.Trace(t.Context(), firstMID)
+	d.do(&Traced{Token: tokens[0], Message: m, Items: items, Err: err}).got("told ann=wait")
+	d.take(ask())
+	d.got("told ann=wait")
 }
 
 func TestStatusGoesOnAfterItsReceiverIsForgotten(t *testing.T) {

@@ -326,7 +326,14 @@ func (w *world) told(request engine.RequestID, body engine.Published) {
 	}
 }
 
+// lateTrace is a Trace that was read and is not yet reported.
+type lateTrace struct {
+	*engine.Trace
+	ev *engine.Traced
+}
+
 // work lets the store do its next n jobs: the writes first, in one transaction.
+// Queues and traces may have their turn later.
 func (w *world) work(n int) {
 	jobs := w.jobs[:n]
 	w.jobs = slices.Clone(w.jobs[n:])
@@ -357,6 +364,13 @@ func (w *world) work(n int) {
 		}
 	}
 	for _, job := range jobs {
+		switch job.(type) {
+		case *engine.Load, *engine.Trace:
+			if err == nil && w.later() {
+				w.jobs = append(w.jobs, job)
+				continue
+			}
+		}
 		switch ef := job.(type) {
 		case *engine.Load:
 			ev := &engine.Loaded{Token: ef.Token, Err: err}
@@ -379,7 +393,13 @@ func (w *world) work(n int) {
 			if err == nil {
 				ev.Message, ev.Items, ev.Err = w.mem.Trace(context.Background(), ef.MID)
 			}
+			if w.later() {
+				w.jobs = append(w.jobs, &lateTrace{ef, ev})
+				continue
+			}
 			w.step(ev)
+		case *lateTrace:
+			w.step(ef.ev)
 		case *engine.LookUp:
 			ev := &engine.Sent{Token: ef.Token, Err: err}
 			if err == nil {
@@ -389,6 +409,8 @@ func (w *world) work(n int) {
 		}
 	}
 }
+
+func (w *world) later() bool { return rapid.IntRange(0, 3).Draw(w.t, "later") == 3 }
 
 func (w *world) noteCommitted(ops []record.Op) {
 	w.count()

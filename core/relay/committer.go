@@ -67,6 +67,8 @@ type committer struct {
 
 	observe func(Commit) // or nil
 
+	traces chan *engine.Trace // that wait for the tracer; it has room for all
+
 	kept       []record.Op // writes that nobody waits for and the disk had no room for
 	complained time.Time   // of a full disk
 	states     stateSizes
@@ -74,6 +76,7 @@ type committer struct {
 
 func (c *committer) init(s store.Store, log *slog.Logger) {
 	c.store, c.log = s, log
+	c.traces = make(chan *engine.Trace, engine.MaxTraces)
 	c.wake, c.results, c.fatal = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
 }
 
@@ -320,6 +323,8 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 			j.written(cmp.Or(j.refused, err))
 		}
 	}
+	c.tell(events)
+	events = nil
 	for i := range jobs {
 		switch j := &jobs[i]; {
 		case j.read != nil:
@@ -339,12 +344,10 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 				found.Item, _, found.Err = c.store.Find(ctx, j.find.Receiver, j.find.MID)
 			}
 			events = append(events, found)
+		case j.trace != nil && unread != nil:
+			events = append(events, &engine.Traced{Token: j.trace.Token, Err: unread})
 		case j.trace != nil:
-			traced := &engine.Traced{Token: j.trace.Token, Err: unread}
-			if unread == nil {
-				traced.Message, traced.Items, traced.Err = c.store.Trace(ctx, j.trace.MID)
-			}
-			events = append(events, traced)
+			c.traces <- j.trace
 		case j.lookUp != nil:
 			sent := &engine.Sent{Token: j.lookUp.Token, Err: unread}
 			if unread == nil {
@@ -353,6 +356,11 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 			events = append(events, sent)
 		}
 	}
+	c.tell(events)
+}
+
+// tell hands the engine what the store answered.
+func (c *committer) tell(events []engine.Event) {
 	if len(events) == 0 {
 		return
 	}
@@ -360,4 +368,19 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 	c.events = append(c.events, events...)
 	c.mu.Unlock()
 	notify(c.results)
+}
+
+// trace reads messages with all their items, which may be many, while others commit.
+// It sees what was written before it was asked for, and perhaps more.
+func (c *committer) trace(ctx context.Context) {
+	for {
+		select {
+		case trace := <-c.traces:
+			traced := &engine.Traced{Token: trace.Token}
+			traced.Message, traced.Items, traced.Err = c.store.Trace(ctx, trace.MID)
+			c.tell([]engine.Event{traced})
+		case <-ctx.Done():
+			return
+		}
+	}
 }
