@@ -45,6 +45,10 @@ type job struct {
 	read   func(context.Context)
 }
 
+// maxLoads is how many queues are read between two commits. When a channel with many
+// receivers comes, each asks for its queue at once.
+const maxLoads = 32
+
 // committer carries jobs to the store: all writes that wait, in order, in one
 // transaction; then the reads, which so see every write asked for before them.
 type committer struct {
@@ -67,6 +71,7 @@ type committer struct {
 
 	observe func(Commit) // or nil
 
+	loads  []*engine.Load     // that wait for their turn
 	traces chan *engine.Trace // that wait for the tracer; it has room for all
 
 	kept       []record.Op // writes that nobody waits for and the disk had no room for
@@ -103,9 +108,12 @@ func (c *committer) add(jobs ...job) {
 	notify(c.wake)
 }
 
+// jobBytes is about what a job takes besides its writes.
+const jobBytes = 256
+
 // size is about what a job holds in memory.
 func (j *job) size() int {
-	bytes := 256
+	bytes := jobBytes
 	for _, op := range j.ops {
 		switch op := op.(type) {
 		case *record.Put:
@@ -195,6 +203,7 @@ func (c *committer) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		stopping := ctx.Err() != nil
+		now = now || len(c.loads) > 0
 		c.mu.Lock()
 		now, waiting := now || c.urgent || stopping, len(c.jobs) > 0
 		c.mu.Unlock()
@@ -205,6 +214,9 @@ func (c *committer) run(ctx context.Context) {
 			if len(c.kept) > 0 {
 				timer.Reset(fullRetry)
 				later = timer.C
+			}
+			if len(c.loads) > 0 {
+				notify(c.wake)
 			}
 		case waiting && later == nil:
 			timer.Reset(lazyDelay)
@@ -225,7 +237,9 @@ func (c *committer) commit(ctx context.Context) {
 
 	ops, bytes := c.kept, 0
 	for i := range jobs {
-		bytes += jobs[i].size()
+		if jobs[i].load == nil { // else it is not done with this round
+			bytes += jobs[i].size()
+		}
 		if put := jobs[i].state(); put != nil {
 			if jobs[i].refused = c.states.admit(ctx, c.store, put); jobs[i].refused != nil {
 				jobs[i].ops = nil
@@ -330,14 +344,7 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 		case j.read != nil:
 			j.read(ctx)
 		case j.load != nil:
-			loaded := &engine.Loaded{Token: j.load.Token, Err: unread}
-			if unread == nil {
-				loaded.Items, loaded.More, loaded.Err = c.store.Next(ctx, j.load.Receiver, j.load.After, j.load.N, j.load.MaxBytes)
-			}
-			if loaded.Err != nil {
-				c.log.Error("a queue could not be read", "receiver", j.load.Receiver, "err", loaded.Err)
-			}
-			events = append(events, loaded)
+			c.loads = append(c.loads, j.load)
 		case j.find != nil:
 			found := &engine.Found{Token: j.find.Token, Err: unread}
 			if unread == nil {
@@ -356,7 +363,31 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 			events = append(events, sent)
 		}
 	}
-	c.tell(events)
+	c.tell(append(events, c.load(ctx, unread)...))
+}
+
+// load reads queues whose turn it is.
+func (c *committer) load(ctx context.Context, unread error) (events []engine.Event) {
+	n := min(len(c.loads), maxLoads)
+	if unread != nil {
+		n = len(c.loads)
+	}
+	if n == 0 {
+		return nil
+	}
+	for _, load := range c.loads[:n] {
+		loaded := &engine.Loaded{Token: load.Token, Err: unread}
+		if unread == nil {
+			loaded.Items, loaded.More, loaded.Err = c.store.Next(ctx, load.Receiver, load.After, load.N, load.MaxBytes)
+		}
+		if loaded.Err != nil {
+			c.log.Error("a queue could not be read", "receiver", load.Receiver, "err", loaded.Err)
+		}
+		events = append(events, loaded)
+	}
+	c.loads = slices.Delete(c.loads, 0, n)
+	c.finished(n * jobBytes)
+	return events
 }
 
 // tell hands the engine what the store answered.

@@ -43,6 +43,35 @@ func (b *bed) slow(queue, trace time.Duration) *slowReads {
 	return s
 }
 
+func TestManyQueuesThatAreReadHoldNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		s := b.slow(time.Millisecond, 0)
+		generation := b.attach("ann")
+		c := &b.relay.committer
+		const loads = 10_000
+		for range loads { // as a channel with many receivers asks for them when it comes
+			c.add(job{urgent: true, load: &engine.Load{Receiver: "bob", N: 1}})
+		}
+		for range 3 {
+			time.Sleep(time.Millisecond)
+			b.send("ann")
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			d := b.delivery()
+			b.submit(&engine.Outcome{Link: b.link, Receiver: "ann", Generation: generation, MID: d.Message.MID, Kind: engine.Acked})
+		}
+		if err := b.relay.Probe(t.Context()); err != nil || s.read.Load() == loads {
+			t.Errorf("all queues were read before others had their turn, %v", err)
+		}
+		later(loads * time.Millisecond)
+		if n := s.read.Load(); n != loads || c.bytes != 0 {
+			t.Errorf("%d queues were read, %d bytes still count", n, c.bytes)
+		}
+		b.stop()
+	})
+}
+
 func TestStatusThatTakesLongHoldsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)

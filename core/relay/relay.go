@@ -104,8 +104,8 @@ func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
 }
 
 // SubmitThen is Submit, and calls done, which must not block, when the events
-// and what was given to the disk by then were dealt with, but for traces, which
-// are read when their turn comes; never if the relay ends before.
+// and what was given to the disk by then were dealt with, but for queues and traces
+// that are read when their turn comes; never if the relay ends before.
 // Who waits for that between floods of events delays nobody else by them.
 func (r *Relay) SubmitThen(ctx context.Context, done func(), events ...engine.Event) error {
 	select {
