@@ -34,6 +34,7 @@ type listening struct {
 	out, say io.Writer // messages, and what else there is to say
 	painted  paint
 	seen     []string // mids that were dealt with, the newest last
+	shown    string   // the mid of the last message that was printed
 }
 
 func listenCommand(s *settings) *cobra.Command {
@@ -230,10 +231,11 @@ func (l *listening) deal(ctx context.Context, m *incoming) (done bool, err error
 	if slices.Contains(l.seen, m.MID) {
 		return true, nil
 	}
-	if l.json || l.exec == "" {
+	if (l.json || l.exec == "") && l.shown != m.MID {
 		if err := l.show(m); err != nil {
 			return false, refusal{fmt.Errorf("%s is not acknowledged: %w", clean(m.MID), err)}
 		}
+		l.shown = m.MID
 	}
 	if l.exec != "" {
 		if err := execute(ctx, l.exec, m, l.out, l.say); err != nil {

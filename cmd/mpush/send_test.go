@@ -78,6 +78,21 @@ func TestSendWaitsThroughFailuresAndTellsWhatIsAccepted(t *testing.T) {
 	}
 }
 
+func TestSendFollowsNoRedirect(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Redirect(w, r, "https://push.example.org"+r.URL.Path+"?secret", http.StatusMovedPermanently)
+			return
+		}
+		t.Errorf("%s %s", r.Method, r.URL)
+	}))
+	defer server.Close()
+	_, err := runs(t, "send", "ann", "hi", "--server", server.URL)
+	if want := server.URL + " redirects to https://push.example.org: name that with --server"; err == nil || exitCode(err) != exitFailed || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestStatusesThatDoNotChangeAreNotPrintedAgain(t *testing.T) {
 	var out bytes.Buffer
 	w := newWatch(&out, false)
@@ -96,9 +111,18 @@ func TestScreenDrawsOverWhatItHasShown(t *testing.T) {
 	s := screen{out: &out}
 	s.show([]string{"a", "b"})
 	s.show([]string{"c"})
-	const want = "\r\x1b[2Ka\n\r\x1b[2Kb\n\x1b[2A\r\x1b[2Kc\n\x1b[2K\n\x1b[1A"
+	const want = cutLines + "\r\x1b[2Ka\n\r\x1b[2Kb\n" + breakLines + cutLines + "\x1b[2A\r\x1b[2Kc\n\x1b[2K\n\x1b[1A" + breakLines
 	if out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+func TestLinesThatDoNotFitTheScreenAreCounted(t *testing.T) {
+	lines := []string{"a", "b", "c", "d", "e"}
+	for rows, want := range map[int]string{0: "abcde", 2: "abcde", 3: "aand 4 more lines", 5: "abcand 2 more lines", 6: "abcde"} {
+		if got := strings.Join(fitting(lines, rows), ""); got != want {
+			t.Errorf("%d rows: %q", rows, got)
+		}
 	}
 }
 

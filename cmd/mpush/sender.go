@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mpush/core/control"
 )
@@ -114,8 +115,20 @@ func (s *remoteSender) look(ctx context.Context, mid control.MID) ([]progress, e
 	return progressOf(sent.Status), err
 }
 
-// maxAnswer bounds what is read, in bytes: ten thousand statuses fit.
-const maxAnswer = 16 << 20
+const (
+	// maxAnswer bounds what is read, in bytes: ten thousand statuses fit.
+	maxAnswer = 16 << 20
+	// answerTime is for one request. A relay answers at once when it is not to wait.
+	answerTime = 30 * time.Second
+)
+
+// client follows no redirects: a POST would become a GET without the message.
+func (s *remoteSender) client() *http.Client {
+	return &http.Client{
+		Timeout:       answerTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
 
 func (s *remoteSender) ask(ctx context.Context, method, segment string, body []byte, key string) (sent control.Sent, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.server.JoinPath(url.PathEscape(segment)).String(), bytes.NewReader(body))
@@ -130,11 +143,14 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := s.client().Do(r)
 	if err != nil {
 		return sent, fmt.Errorf("%w: does the http channel of a relay listen there?", err)
 	}
 	defer answer.Body.Close()
+	if to, err := answer.Location(); err == nil && answer.StatusCode/100 == 3 {
+		return sent, refusal{fmt.Errorf("%s redirects to %s://%s: name that with --server", s.server, to.Scheme, to.Host)}
+	}
 	var packet struct {
 		Cmd  string
 		Data json.RawMessage

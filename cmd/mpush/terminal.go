@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -36,8 +37,17 @@ type screen struct {
 	shown int
 }
 
+// The terminal cuts what is too long for it (DECAWM off): a line that it broke
+// would be two.
+const (
+	cutLines   = "\x1b[?7l"
+	breakLines = "\x1b[?7h"
+)
+
 func (s *screen) show(lines []string) {
+	lines = fitting(lines, height(s.out))
 	var b strings.Builder
+	b.WriteString(cutLines)
 	if s.shown > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", s.shown)
 	}
@@ -51,5 +61,29 @@ func (s *screen) show(lines []string) {
 		fmt.Fprintf(&b, "\x1b[%dA", s.shown-len(lines))
 	}
 	s.shown = len(lines)
+	b.WriteString(breakLines)
 	_, _ = io.WriteString(s.out, b.String()) // as with fmt.Println
+}
+
+// height is how many lines a terminal has; 0 is unknown.
+func height(out io.Writer) int {
+	file, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	_, rows, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return rows
+}
+
+// fitting are the lines that there is room for above the cursor's, and how many
+// more there are.
+func fitting(lines []string, rows int) []string {
+	if rows < 3 || len(lines) < rows {
+		return lines
+	}
+	most := rows - 2
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more lines", len(lines)-most))
 }
