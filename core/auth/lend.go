@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,12 +21,10 @@ const (
 	lentEpoch = math.MaxUint64
 	// lentKeyID is in the header of their sessions.
 	lentKeyID = "lent"
-	// mostLent bounds the lent tokens at one time.
-	mostLent = 1024
+	// mostLent bounds the lent tokens at one time: beyond it the oldest goes, which
+	// was used long ago as a rule.
+	mostLent = 4096
 )
-
-// ErrLent: too many tokens are lent.
-var ErrLent = errors.New("too many tokens are lent: try again in some minutes")
 
 // lent are the tokens that live in memory. Their sessions are all of one key,
 // which lives as long: a session holds for the name and the group that are in it.
@@ -71,14 +69,9 @@ func (a *Authority) Lend(name, group string, ttl time.Duration) (token string, e
 	now := a.now()
 	a.lent.mu.Lock()
 	defer a.lent.mu.Unlock()
-	kept := a.lent.tokens[:0]
-	for _, t := range a.lent.tokens {
-		if now.Before(t.expires) {
-			kept = append(kept, t)
-		}
-	}
-	if a.lent.tokens = kept; len(kept) >= mostLent {
-		return "", ErrLent
+	kept := slices.DeleteFunc(a.lent.tokens, func(t lentToken) bool { return !now.Before(t.expires) })
+	if len(kept) >= mostLent {
+		kept = slices.Delete(kept, 0, len(kept)-mostLent+1)
 	}
 	a.lent.tokens = append(kept, lentToken{sha256.Sum256([]byte(token)), lentGrant(name, group), now.Add(ttl)})
 	return token, nil

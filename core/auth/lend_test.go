@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"testing"
 	"time"
 )
@@ -52,17 +51,22 @@ func TestLentTokenIsForOneReceiverAndForAWhile(t *testing.T) {
 func TestLentTokensAreBounded(t *testing.T) {
 	now := testNow()
 	a := open(t, t.TempDir(), "single", 0, func() time.Time { return now })
-	for range mostLent {
-		if _, err := a.Lend("tv", "", time.Minute); err != nil {
+	var tokens []string
+	for range mostLent + 2 {
+		token, err := a.Lend("tv", "", time.Minute)
+		if err != nil {
 			t.Fatal(err)
 		}
+		tokens = append(tokens, token)
 	}
-	if _, err := a.Lend("tv", "", time.Minute); !errors.Is(err, ErrLent) {
-		t.Errorf("one more: %v", err)
+	for i, token := range tokens {
+		if _, _, good := a.Check(token); good != (i >= 2) {
+			t.Errorf("token %d of %d: good is %v", i, len(tokens), good)
+		}
 	}
 	now = now.Add(time.Minute)
-	if _, err := a.Lend("tv", "", time.Minute); err != nil {
-		t.Errorf("when they are over: %v", err)
+	if _, err := a.Lend("tv", "", time.Minute); err != nil || len(a.lent.tokens) != 1 {
+		t.Errorf("when they are over %d are kept, %v", len(a.lent.tokens), err)
 	}
 	for _, name := range []string{"", "a\nb"} {
 		if _, err := a.Lend(name, "", time.Minute); err == nil {
