@@ -142,11 +142,14 @@ func (c *call) post() {
 		c.bodyError(err)
 		return
 	}
+	query := c.r.URL.RawQuery
 	switch {
+	// Some clients say that each POST is JSON. One with neither body nor query has
+	// lost its message.
+	case len(body) == 0 && (kind != jsonBody || query != ""):
+		c.postForm(query)
 	case kind == jsonBody:
 		c.postJSON(body)
-	case len(body) == 0:
-		c.postForm(c.r.URL.RawQuery)
 	default:
 		c.postForm(string(body))
 	}

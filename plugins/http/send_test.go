@@ -46,6 +46,8 @@ func TestSending(t *testing.T) {
 		{"POST of a form", postForm("/phone.send", "text=a+b&desp=%E4%BD%A0&x=1&x=2"), 200, replied, []string{`personal phone "a b" "你" {"x":["1","2"]} trusted`}},
 		{"a form with charset", request("POST", "/home.group", "title=a", "content-type: Application/X-WWW-Form-Urlencoded; charset=utf-8"), 200, replied, []string{`group home "a" "" {} trusted`}},
 		{"POST without body", request("POST", "/phone.send?text=a", ""), 200, replied, []string{`personal phone "a" "" {} trusted`}},
+		{"JSON without a body", request("POST", "/phone.send?text=a&x=1", "", asJSON), 200, replied, []string{`personal phone "a" "" {"x":"1"} trusted`}},
+		{"JSON with an empty chunked body", "POST /phone.send?text=a HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n" + asJSON + "\r\n\r\n0\r\n\r\n", 200, replied, []string{`personal phone "a" "" {} trusted`}},
 		{"POST of flat JSON", postJSON("/phone.send", `{"title":"a","desp":5,"n":9007199254740993,"o":{"x":null}}`), 200, replied, []string{`personal phone "a" "5" {"n":9007199254740993,"o":{"x":null}} trusted`}},
 		{"flat JSON to a group", postJSON("/home.group?text=ignored", `{}`), 200, replied, []string{`group home "" "" {} trusted`}},
 		{"a chunked body", "POST /phone.send HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n" + asJSON + "\r\n\r\n3\r\n{\"t\r\n9\r\next\":\"a\"}\r\n0\r\n\r\n", 200, replied, []string{`personal phone "a" "" {} trusted`}},
@@ -97,6 +99,7 @@ func TestBadRequests(t *testing.T) {
 
 		{"no JSON", postJSON("/phone.send", `{"text":`), 400, info("not JSON: it ends too early"), nil},
 		{"an empty body", request("POST", "/phone.send", "", asJSON), 400, info("not JSON: it ends too early"), nil},
+		{"an empty body with a query nowhere", request("POST", "/?text=a", "", asJSON), 400, info("cmd: expected a string"), nil},
 		{"an array", postJSON("/phone.send", `["a"]`), 400, info("expected a packet: a JSON object"), nil},
 		{"bad UTF-8", postJSON("/phone.send", "{\"text\":\"\xff\"}"), 400, info("not valid UTF-8"), nil},
 		{"deep nesting", postJSON("/phone.send", `{"a":`+deep+`}`), 400, info("nested deeper than 64 levels"), nil},
