@@ -2,8 +2,13 @@ package webpush
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,6 +122,51 @@ func TestNamesThatStandForPrivateHostsAreRefused(t *testing.T) {
 	}
 	if all := registrations(c.Core); len(all) != 0 {
 		t.Errorf("stored %v", all)
+	}
+}
+
+// silence is a resolver whose servers answer nothing until it is closed.
+type silence chan struct{}
+
+func (s silence) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	<-s
+	return nil, errors.New("no answer")
+}
+
+// Each holds up the commands of others while it lasts.
+func TestLookupsThatHangLeaveRoomForOtherCommands(t *testing.T) {
+	p := New().(*plugin)
+	unanswered := make(silence)
+	giveUp := sync.OnceFunc(func() { close(unanswered) })
+	p.resolver = unanswered
+	core := plugintest.Start(t, p, plugintest.Options{})
+	t.Cleanup(giveUp)
+	service := newService(t)
+	data := strings.Replace(service.Subscribe("").JSON(), service.Origin(), "https://push.example.com", 1)
+	const all = 200 // more than are answered at once
+	var commands []*pluginpb.CoreEnvelope
+	for i := range all {
+		commands = append(commands, &pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_Command{Command: &pluginpb.ClaimedCommand{
+			Id: uint64(1000 + i), Command: cmdRegister, Data: []byte(data), Receiver: fmt.Sprint("phone", i),
+		}}})
+	}
+	core.Send(commands...)
+	answered := func(n int) {
+		t.Helper()
+		for range n {
+			if reply := plugintest.Next[*pluginpb.PluginEnvelope_CommandReply](core).CommandReply; reply.GetError() != nil {
+				t.Errorf("got %v", reply)
+			}
+		}
+	}
+	answered(all - maxLookups)
+	if reply := core.Command(cmdConfirm, "tablet", "", `{"mid":"1"}`); reply.GetError() != nil {
+		t.Errorf("another command: %v", reply)
+	}
+	giveUp()
+	answered(maxLookups)
+	if stored := registrations(core); len(stored) != all {
+		t.Errorf("%d of %d are stored", len(stored), all)
 	}
 }
 

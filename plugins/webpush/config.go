@@ -100,7 +100,7 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 	}
 	s.Subject = subject
 	p.settings = s
-	p.door = door{allowed: allowed, proxied: s.Proxy != dial.Proxy{}, resolver: p.resolver}
+	p.door = door{allowed: allowed, proxied: s.Proxy != dial.Proxy{}, resolver: p.resolver, lookups: make(chan struct{}, maxLookups)}
 	p.guarded, p.open = p.clients()
 	return nil
 }

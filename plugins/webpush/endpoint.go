@@ -31,11 +31,15 @@ type door struct {
 	allowed  map[string]bool // by origin
 	proxied  bool            // a proxy resolves names
 	resolver resolver
+	lookups  chan struct{} // one token per running lookup
 }
 
 const (
 	maxEndpointBytes = 2 << 10
 	lookupTime       = 3 * time.Second
+	// maxLookups is a part of the commands that the sdk answers at once: lookups
+	// may all hang for as long as they may take, and the others have to go on.
+	maxLookups = 16
 )
 
 // parseEndpoint reads an endpoint as a client names it. In the result scheme
@@ -145,13 +149,19 @@ func isLocal(label string) bool {
 }
 
 // admit is check, and looks up what a name stands for, unless that is a proxy's
-// business. A name that cannot be looked up is let in.
+// business. A name that cannot be looked up, or not now, is let in.
 func (d door) admit(ctx context.Context, u *url.URL) error {
 	if err := d.check(u); err != nil {
 		return err
 	}
 	host := u.Hostname()
 	if _, err := netip.ParseAddr(host); err == nil || d.proxied || d.isAllowed(u) {
+		return nil
+	}
+	select {
+	case d.lookups <- struct{}{}:
+		defer func() { <-d.lookups }()
+	default:
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)

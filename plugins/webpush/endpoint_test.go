@@ -35,6 +35,7 @@ func testDoor() door {
 			"mapped.example.com": {"::ffff:192.168.1.1"},
 			"v6.example.com":     {"fd00::1"},
 		},
+		lookups: make(chan struct{}, maxLookups),
 	}
 }
 
