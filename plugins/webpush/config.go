@@ -30,7 +30,7 @@ type settings struct {
 	// RFC 8292, section 2.1.
 	Subject string `json:"subject" jsonschema_extras:"x-example=\"admin@example.com\"" jsonschema_description:"Whom push services may contact: a mailto: or https: url, or an e-mail address. Apple's refuses a host that is not on the internet; that is a warning."`
 	// RFC 8030, section 5.2.
-	TTL int `json:"ttl" jsonschema:"minimum=0,maximum=2419200" jsonschema_extras:"x-example=86400,x-unit=s" jsonschema_description:"How long a push service keeps a message for a receiver that is away, up to 28 days. What the queue keeps is limits.ttl."`
+	TTL int `json:"ttl" jsonschema:"minimum=0,maximum=2419200" jsonschema_extras:"x-example=86400,x-unit=s" jsonschema_description:"How long a push service keeps a message for a receiver that is away, up to 28 days, unless its sender gives it less with extra.ttl. What the queue keeps is limits.ttl."`
 }
 
 const (

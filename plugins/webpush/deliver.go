@@ -65,7 +65,7 @@ func (p *plugin) push(ctx context.Context, m *sdk.Message, s *webpushgo.Subscrip
 	if err := p.door.check(u); err != nil {
 		return verdict{err: err}
 	}
-	wishes := hintsOf(m.Extra)
+	wishes := hintsOf(m, p.settings.TTL, time.Now())
 	for limit := maxRecord; ; {
 		payload, ok := fit(m, limit-overhead)
 		if !ok {

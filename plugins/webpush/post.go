@@ -47,7 +47,7 @@ func (p *plugin) post(ctx context.Context, s *webpushgo.Subscription, u *url.URL
 		RecordSize:      uint32(record),
 		Subscriber:      p.settings.Subject,
 		Topic:           h.topic,
-		TTL:             p.settings.TTL,
+		TTL:             h.ttl,
 		Urgency:         h.urgency,
 		VAPIDPublicKey:  p.keys.Public,
 		VAPIDPrivateKey: p.keys.Private,

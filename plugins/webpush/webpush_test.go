@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"mpush/sdk"
 	"mpush/sdk/pluginpb"
 	"mpush/sdk/plugintest"
 	"mpush/test/fakepush"
@@ -181,6 +183,66 @@ func TestUrgencyAndTopicComeFromTheExtra(t *testing.T) {
 		c.expect(c.Deliver("phone", &pluginpb.Message{Extra: []byte(extra)}), handedOff)
 		if got := c.service.Next(); got.Urgency != want[0] || got.Topic != want[1] {
 			t.Errorf("%s: urgency %q, topic %q", extra, got.Urgency, got.Topic)
+		}
+	}
+}
+
+func TestSendersTimeIsThePushServicesToo(t *testing.T) {
+	c := start(t, `"ttl":86400`)
+	c.subscribe("phone")
+	for extra, want := range map[string]int{
+		`{"ttl":60}`:      60,
+		`{"ttl":"60"}`:    60,
+		`{"ttl":6e1}`:     60,
+		`{"ttl":86399}`:   86399,
+		`{"ttl":86401}`:   86400, // the operator's is less
+		`{"ttl":1e300}`:   86400,
+		`{"ttl":"1e2"}`:   86400,
+		`{"ttl":60.5}`:    86400,
+		`{"ttl":0}`:       86400,
+		`{"ttl":-60}`:     86400,
+		`{"ttl":true}`:    86400,
+		`{"ttl":null}`:    86400,
+		`{"ttl":[60]}`:    86400,
+		`{"TTL":60}`:      86400,
+		`{"a":"\"ttl\""}`: 86400,
+		`{}`:              86400,
+
+		`{"ttl":"99999999999999999999"}`:     86400,
+		`{"ttl":60,"urgency":"low","o":{}}`:  60,
+		`{"o":{"ttl":60},"topic":"a","n":5}`: 86400,
+	} {
+		c.expect(c.Deliver("phone", &pluginpb.Message{Extra: []byte(extra)}), handedOff)
+		if got := int(c.service.Next().TTL.Seconds()); got != want {
+			t.Errorf("%s: %d, want %d", extra, got, want)
+		}
+	}
+}
+
+// A message that has waited has less time left. One that is older than its time
+// was replayed, and has it anew.
+func TestTimeThatHasPassedIsNoMorePartOfTheSendersTime(t *testing.T) {
+	const accepted = 1596543210123
+	for _, test := range []struct {
+		given  time.Duration
+		passed time.Duration
+		want   int
+	}{
+		{0, time.Hour, 1000},
+		{time.Minute, -time.Hour, 60}, // the mid is ahead of a clock that was set back
+		{time.Minute, 0, 60},
+		{time.Minute, time.Millisecond, 60},
+		{time.Minute, 15 * time.Second, 45},
+		{time.Minute, 59*time.Second + 999*time.Millisecond, 1},
+		{time.Minute, time.Minute, 60},
+		{time.Minute, 48 * time.Hour, 60},
+		{2000 * time.Second, time.Second, 1000},
+		{2000 * time.Second, 1500 * time.Second, 500},
+	} {
+		extra := fmt.Appendf(nil, `{"ttl":%d}`, int(test.given.Seconds()))
+		now := time.UnixMilli(accepted).Add(test.passed)
+		if got := hintsOf(&sdk.Message{MID: accepted, Extra: extra}, 1000, now).ttl; got != test.want {
+			t.Errorf("%v after %v: %d, want %d", test.given, test.passed, got, test.want)
 		}
 	}
 }
