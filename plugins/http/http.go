@@ -14,7 +14,6 @@ package http
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,9 +34,10 @@ type plugin struct {
 	// certificate is nil where connections are in the clear.
 	certificate *listen.Certificate
 
-	server *nethttp.Server
-	served chan error // has the result of Serve, once
-	detach func() bool
+	listener net.Listener
+	server   *nethttp.Server // serves listener
+	served   chan struct{}   // closed when it does not any more
+	detach   func() bool
 }
 
 var (
@@ -84,8 +84,11 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 	var unasked newcomers
 	p.server.ConnState = unasked.note
 	p.server.RegisterOnShutdown(unasked.turnAway)
-	p.served = make(chan error, 1)
-	go func() { p.served <- p.server.Serve(refusals{p.certificate.Listener(listener)}) }()
+	p.listener, p.served = listener, make(chan struct{})
+	go func() {
+		defer close(p.served)
+		listen.Serve(p.server, refusals{p.certificate.Listener(listener)})
+	}()
 	p.detach = context.AfterFunc(ctx, func() { p.server.Close() })
 	return []string{p.certificate.URL("https", listener.Addr().String())}, nil
 }
@@ -101,9 +104,7 @@ func (p *plugin) Stop(ctx context.Context) error {
 	if err != nil {
 		p.server.Close()
 	}
-	if served := <-p.served; !errors.Is(served, nethttp.ErrServerClosed) && !errors.Is(served, net.ErrClosed) {
-		return fmt.Errorf("http: serving ended early: %w", served)
-	}
+	<-p.served
 	return err
 }
 

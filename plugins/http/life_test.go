@@ -2,10 +2,13 @@ package http
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	nethttp "net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +237,24 @@ func TestRemoteAddressReachesTheCore(t *testing.T) {
 	p := plugintest.Next[*pluginpb.PluginEnvelope_Publish](core).Publish
 	if got := p.GetCredentials().GetRemote(); got != "198.51.100.7" {
 		t.Errorf("remote %q", got)
+	}
+}
+
+// In a process of its own, which the channel ends.
+func TestListenerThatEndsByItselfEndsTheProcess(t *testing.T) {
+	const inChild = "MPUSH_TEST_CHILD"
+	if os.Getenv(inChild) != "" {
+		p := New().(*plugin)
+		plugintest.Start(t, p, plugintest.Options{Config: `{"host":"127.0.0.1","port":0}`})
+		p.listener.Close() // as if the system had taken it away
+		<-p.served
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), inChild+"=1")
+	said, err := child.CombinedOutput()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != 1 || !strings.Contains(string(said), "nobody can connect any more") || strings.Contains(string(said), "FAIL") {
+		t.Errorf("%v: %s", err, said)
 	}
 }

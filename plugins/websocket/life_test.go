@@ -2,9 +2,13 @@ package websocket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,4 +161,22 @@ func TestNoSocketIsTakenInAfterTheEnd(t *testing.T) {
 	c.expectClose(websocket.CloseGoingAway)
 	late := dial(t, core)
 	late.expectClose(websocket.CloseGoingAway)
+}
+
+// In a process of its own, which the channel ends.
+func TestListenerThatEndsByItselfEndsTheProcess(t *testing.T) {
+	const inChild = "MPUSH_TEST_CHILD"
+	if os.Getenv(inChild) != "" {
+		p, _ := start(t, "", plugintest.Options{})
+		p.listener.Close() // as if the system had taken it away
+		<-p.served
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), inChild+"=1")
+	said, err := child.CombinedOutput()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != 1 || !strings.Contains(string(said), "nobody can connect any more") || strings.Contains(string(said), "FAIL") {
+		t.Errorf("%v: %s", err, said)
+	}
 }

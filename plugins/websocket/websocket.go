@@ -16,7 +16,6 @@ package websocket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -37,10 +36,11 @@ type plugin struct {
 	// certificate is nil where connections are in the clear.
 	certificate *listen.Certificate
 
-	hub    *hub
-	server *http.Server
-	served chan error // has the result of Serve, once
-	detach func() bool
+	hub      *hub
+	listener net.Listener
+	server   *http.Server  // serves listener
+	served   chan struct{} // closed when it does not any more
+	detach   func() bool
 }
 
 var (
@@ -83,8 +83,11 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
-	p.served = make(chan error, 1)
-	go func() { p.served <- p.server.Serve(listener) }()
+	p.listener, p.served = listener, make(chan struct{})
+	go func() {
+		defer close(p.served)
+		listen.Serve(p.server, listener)
+	}()
 	p.detach = context.AfterFunc(ctx, func() {
 		p.server.Close()
 		p.hub.close("the server is gone")
@@ -106,9 +109,7 @@ func (p *plugin) Stop(ctx context.Context) error {
 	}
 	p.detach()
 	p.server.Close()
-	if served := <-p.served; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) {
-		slog.Warn("serving ended early", "channel", p.hub.host.Channel(), "err", served)
-	}
+	<-p.served
 	sending := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

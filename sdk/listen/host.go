@@ -5,6 +5,7 @@
 //
 //   - [Host] applies the rule for an address that the operator left open
 //   - [TCP] listens, and refuses connections beyond a limit
+//   - [Serve] serves HTTP on it, and ends the process if it is lost
 //   - [Crowd] counts what each client's address has open
 //   - [Load] reads the certificate of those that encrypt by themselves
 //   - [Proxies] finds a client's address behind trusted reverse proxies
