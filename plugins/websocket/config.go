@@ -12,7 +12,7 @@ import (
 // settings are the channel's section of the configuration. Durations are whole
 // milliseconds there.
 type settings struct {
-	Host         string        `json:"host" jsonschema_extras:"x-example=\"192.168.1.5\"" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while anybody can let itself in."`
+	Host         string        `json:"host" jsonschema_extras:"x-example=\"192.168.1.5\"" jsonschema_description:"The address to listen on. Empty: all interfaces, but loopback only while anybody can let itself in, where web pages of elsewhere are refused."`
 	Port         int           `json:"port" jsonschema:"minimum=0,maximum=65535" jsonschema_extras:"x-example=8081" jsonschema_description:"The port to listen on; 0 takes any free one. It must differ from http.port."`
 	VerifyToken  bool          `json:"verifyToken" jsonschema_extras:"x-example=false" jsonschema_description:"Ask each client for the relay's token."`
 	TLS          *listen.TLS   `json:"tls" jsonschema_description:"Encrypt, without a reverse proxy: the certificate to serve."`
@@ -77,12 +77,18 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 	if !s.VerifyToken {
 		doors = append(doors, listen.OpenDoor{Why: "verifyToken is false", Mend: "set it to true"})
 	}
-	s.Host = listen.Host(config, "host", s.Host, doors...)
+	named := s.Host
+	s.Host = listen.Host(config, "host", named, doors...)
+	// Loopback keeps others out, but not the pages that a browser here shows.
+	localPages := named == "" && s.Host != ""
+	if localPages {
+		config.Warn("host", "only web pages of this machine are let in, for the same reason")
+	}
 	certificate, err := listen.Load(config, "tls", s.TLS)
 	if err != nil {
 		return err
 	}
-	p.certificate = certificate
+	p.certificate, p.localPages = certificate, localPages
 	p.channel, p.settings, p.trusted = config.Channel, s, config.TrustedProxies
 	return nil
 }

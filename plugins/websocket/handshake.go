@@ -18,13 +18,16 @@ type handshake struct {
 	trusted  listen.Proxies
 	crowd    *listen.Crowd
 	upgrader websocket.Upgrader
+	// localPages: browsers on this machine may show no pages of elsewhere.
+	localPages bool
 }
 
-func newHandshake(hub *hub, trusted listen.Proxies, crowd *listen.Crowd) *handshake {
+func newHandshake(hub *hub, trusted listen.Proxies, crowd *listen.Crowd, localPages bool) *handshake {
 	return &handshake{
-		hub:     hub,
-		trusted: trusted,
-		crowd:   crowd,
+		hub:        hub,
+		trusted:    trusted,
+		crowd:      crowd,
+		localPages: localPages,
 		upgrader: websocket.Upgrader{
 			// Most frames of clients are acks.
 			ReadBufferSize:  512,
@@ -32,7 +35,8 @@ func newHandshake(hub *hub, trusted listen.Proxies, crowd *listen.Crowd) *handsh
 			WriteBufferPool: new(sync.Pool),
 			// Clients are web apps served from other hosts. A page of another
 			// origin gains nothing by the user's browser: there is no cookie,
-			// only the token in AUTH, which it would have to know.
+			// only the token in AUTH, which it would have to know. Where it need
+			// not, see localPages.
 			CheckOrigin: func(*http.Request) bool { return true },
 			Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
 				w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -47,6 +51,10 @@ func newHandshake(hub *hub, trusted listen.Proxies, crowd *listen.Crowd) *handsh
 // ServeHTTP upgrades a request, whatever its path.
 func (h *handshake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client := h.trusted.Client(r)
+	if h.localPages && isStrange(r, client) {
+		h.upgrader.Error(w, r, http.StatusForbidden, errors.New(h.hub.host.Channel()+".host: only web pages of this machine are let in while anybody can let itself in"))
+		return
+	}
 	leave, ok := h.crowd.EnterRequest(r, client)
 	if !ok {
 		h.upgrader.Error(w, r, http.StatusTooManyRequests, errors.New(listen.CrowdedInfo(h.hub.host.Channel()+maxPerAddress)))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestConfigure(t *testing.T) {
+	const pages = "WARNING host: only web pages of this machine are let in, for the same reason"
 	for _, test := range []struct {
 		section string
 		weak    bool
@@ -43,8 +45,8 @@ func TestConfigure(t *testing.T) {
 	}{
 		{`{"host":"192.0.2.1","port":8080}`, false, nil, "192.0.2.1"},
 		{``, false, nil, ""},
-		{``, true, []string{"WARNING host: listening on 127.0.0.1 only, since the token is empty or well known: set a token of your own to be reachable from elsewhere, or name a host"}, "127.0.0.1"},
-		{`{"verifyToken":false}`, false, []string{"WARNING host: listening on 127.0.0.1 only, since verifyToken is false: set it to true to be reachable from elsewhere, or name a host"}, "127.0.0.1"},
+		{``, true, []string{"WARNING host: listening on 127.0.0.1 only, since the token is empty or well known: set a token of your own to be reachable from elsewhere, or name a host", pages}, "127.0.0.1"},
+		{`{"verifyToken":false}`, false, []string{"WARNING host: listening on 127.0.0.1 only, since verifyToken is false: set it to true to be reachable from elsewhere, or name a host", pages}, "127.0.0.1"},
 		{`{"host":"::"}`, true, []string{`WARNING host: "::" is reachable from elsewhere while the token is empty or well known: set a token of your own`}, "::"},
 		{`{"host":"0.0.0.0","verifyToken":false}`, false, []string{`WARNING host: "0.0.0.0" is reachable from elsewhere while verifyToken is false: set it to true`}, "0.0.0.0"},
 		{`{"host":"127.0.0.2","verifyToken":false}`, true, nil, "127.0.0.2"},
@@ -69,6 +71,9 @@ func TestConfigure(t *testing.T) {
 		}
 		if fmt.Sprint(got) != fmt.Sprint(test.want) || p.settings.Host != test.host {
 			t.Errorf("%s: host %q\n got %q\nwant %q", test.section, p.settings.Host, got, test.want)
+		}
+		if p.localPages != slices.Contains(got, pages) {
+			t.Errorf("%s: only local pages: %v", test.section, p.localPages)
 		}
 		if p.settings.IdleTimeout < 2*p.settings.PingInterval {
 			t.Errorf("%s: silent for %v is pinged, for %v dead", test.section, p.settings.PingInterval, p.settings.IdleTimeout)

@@ -6,6 +6,7 @@
 //   - config.go: the operator's section
 //   - listen.go, transport.go, secure.go: connections that never block a writer
 //   - hub.go: all sockets, and who is attached on which
+//   - handshake.go, origin.go: who gets a socket
 //   - conn.go: one socket, from handshake to end
 //   - session.go: AUTH and UNREGISTER
 //   - send.go: what a client sends on
@@ -33,6 +34,8 @@ type plugin struct {
 	channel  string // the operator's name for it
 	settings settings
 	trusted  listen.Proxies
+	// localPages: browsers on this machine may show no pages of elsewhere.
+	localPages bool
 	// certificate is nil where connections are in the clear.
 	certificate *listen.Certificate
 
@@ -76,7 +79,7 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 	p.hub = newHub(ctx, host, p.settings)
 	p.hub.wg.Go(p.hub.sweepUntilClosed)
 	p.server = &http.Server{
-		Handler:           newHandshake(p.hub, p.trusted, crowd),
+		Handler:           newHandshake(p.hub, p.trusted, crowd, p.localPages),
 		ReadHeaderTimeout: handshakeTime,
 		ReadTimeout:       handshakeTime,
 		IdleTimeout:       handshakeTime,
