@@ -53,7 +53,7 @@ func (c *court) lines() []string {
 // await waits for a line with this text.
 func (c *court) await(t *testing.T, text string) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(30 * time.Second)
 	for {
 		if strings.Contains(strings.Join(c.lines(), "\n"), text) {
 			return

@@ -132,7 +132,7 @@ func aim(frame *pluginpb.PluginFrame, mid int64) {
 // stream has ended.
 func (p *peer) tell(frame *pluginpb.PluginFrame) bool {
 	p.t.Helper()
-	for patience := time.After(10 * time.Second); ; {
+	for patience := time.After(30 * time.Second); ; {
 		select {
 		case p.plugin.toCore <- frame:
 			return true
@@ -153,7 +153,7 @@ func (p *peer) fence() {
 	if !p.tell(&pluginpb.PluginFrame{Envelopes: []*pluginpb.PluginEnvelope{publish(fenceID, withToken(), "nobody")}}) {
 		return
 	}
-	for patience := time.After(10 * time.Second); ; {
+	for patience := time.After(30 * time.Second); ; {
 		select {
 		case answers := <-p.plugin.toUs:
 			if p.judge(answers) {

@@ -97,14 +97,31 @@ func TestFloodWaitsForTheDiskAndIsNamed(t *testing.T) {
 	for range 3 { // the third is read, and waits
 		flood.say(half...)
 	}
+	flood.awaitFull() // and looked at the clock before that
 	select {
 	case flood.plugin.toCore <- &pluginpb.PluginFrame{}:
 		t.Error("more was read than may wait")
-	case <-time.After(patienceWithFloods + 50*time.Millisecond):
+	case <-time.After(patienceWithFloods):
 	}
 	close(disk.gate)
 	judge.await(t, `vice="asks faster than it can be served and is slowed down" count=1`)
 	flood.say() // it goes on
+}
+
+// awaitFull waits until what the plugin says has to wait for room.
+func (p *peer) awaitFull() {
+	p.t.Helper()
+	full := func() bool {
+		w := &p.link.window
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.room != nil
+	}
+	for deadline := time.Now().Add(30 * time.Second); !full(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatal("nothing has to wait for room")
+		}
+	}
 }
 
 // A plugin that asks for all of its state many times at once is answered one by

@@ -201,7 +201,8 @@ func TestStopDoesNotWaitForARequestThatHasNotCome(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	<-stopped
-	if took := time.Since(began); took > time.Second {
+	// The standard library alone would wait for five seconds, the channel for eight.
+	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

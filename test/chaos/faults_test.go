@@ -114,9 +114,7 @@ func (l *lane) killCore() {
 	began := time.Now()
 	died := l.ledger.kills(began, "core")
 	l.relay.Kill(l.t)
-	if took := time.Since(began); took > goneTime {
-		l.t.Errorf("what the core had started was gone %v after it was killed", took)
-	}
+	l.times.gone(time.Since(began))
 	died(time.Now())
 	for l.rand.IntN(3) == 0 {
 		after := time.Duration(l.rand.Int64N(int64(150 * time.Millisecond)))

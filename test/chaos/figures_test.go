@@ -57,9 +57,11 @@ func (f *figures) add(g figures) {
 }
 
 // restarts are the times from a kill to serving again, pauses before restarts
-// and aborted starts included, and how often there was which fault.
+// and aborted starts included, the longest from the kill of a core to the end of
+// all that it had started, and how often there was which fault.
 type restarts struct {
 	mu     sync.Mutex
+	ended  time.Duration
 	times  map[string][]time.Duration
 	faults map[string]int
 }
@@ -82,6 +84,12 @@ func (r *restarts) note(victim string, took time.Duration) {
 	r.times[victim] = append(r.times[victim], took)
 }
 
+func (r *restarts) gone(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = max(r.ended, took)
+}
+
 func (r *restarts) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,5 +102,6 @@ func (r *restarts) String() string {
 		text = append(text, fmt.Sprintf("%s killed and serving again %d times: median %v, longest %v",
 			victim, len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond)))
 	}
+	text = append(text, fmt.Sprintf("what a killed core had started was gone after %v at most", r.ended.Round(time.Millisecond)))
 	return strings.Join(text, "; ")
 }

@@ -67,7 +67,14 @@ func TestSilentReceiversQueueGrowsOnDiskAlone(t *testing.T) {
 		}
 	}
 	took, grown := time.Since(began), resident(t, relay)-before
-	full := timed(t, left, right)
+	full, slow := timed(t, left, right), 5*empty+50*time.Millisecond
+	// A disk may be slow for a while after so much was written. What the queue
+	// costs stays as long as it does.
+	for deadline := time.Now().Add(patience); full > slow && time.Now().Before(deadline); {
+		t.Logf("a message and its ack took %v", full)
+		time.Sleep(time.Second)
+		full = timed(t, left, right)
+	}
 	t.Logf("%d messages, %d MiB, in %v; meanwhile %d others went through", n, size>>20, took.Round(time.Millisecond), meanwhile)
 	t.Logf("the processes have %d MiB and %d MiB more than before; the disk has %d MiB more", before>>20, grown>>20, (diskUsage(t, relay)-disk)>>20)
 	t.Logf("a message and its ack took %v before (median), %v with the queue", empty, full)
@@ -77,7 +84,7 @@ func TestSilentReceiversQueueGrowsOnDiskAlone(t *testing.T) {
 	if on := diskUsage(t, relay) - disk; on < size*9/10 { // but for the first
 		t.Errorf("about %d bytes are queued, the disk has %d more", size, on)
 	}
-	if full > 5*empty+50*time.Millisecond {
+	if full > slow {
 		t.Errorf("another receiver's message took %v before, and %v with the queue", empty, full)
 	}
 	var books audit
@@ -169,10 +176,11 @@ func timed(t *testing.T, from, to *harness.Client) time.Duration {
 	return took[len(took)/2]
 }
 
-// resident is the memory of all processes of a relay, in bytes.
+// resident is the memory of all processes of a relay, in bytes, without that of
+// files, which they share.
 func resident(t *testing.T, relay *harness.Relay) (bytes int) {
 	t.Helper()
-	line := regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+	line := regexp.MustCompile(`(?m)^RssAnon:\s+(\d+) kB$`)
 	for _, p := range relay.Processes() {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 		if err != nil {
@@ -180,7 +188,7 @@ func resident(t *testing.T, relay *harness.Relay) (bytes int) {
 		}
 		match := line.FindSubmatch(status)
 		if match == nil {
-			t.Fatalf("no VmRSS in %s", status)
+			t.Fatalf("no RssAnon in %s", status)
 		}
 		kib, err := strconv.Atoi(string(match[1]))
 		if err != nil {

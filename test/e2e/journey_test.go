@@ -53,7 +53,7 @@ func TestUnknownReceiverIsAnsweredAtOnceWithNoAndWithoutAMid(t *testing.T) {
 
 func TestGroupOfThreeWithOneAwayIsAnsweredOkOkReady(t *testing.T) {
 	t.Parallel()
-	relay := harness.Start(t, harness.Object{"http": harness.Object{"waitTimeout": 3000}})
+	relay := harness.Start(t, harness.Object{"http": harness.Object{"waitTimeout": 5000}})
 	first, second := relay.Member(t, "first", "family"), relay.Member(t, "second", "family")
 	relay.Away(t, "third", "family")
 	stranger := relay.Receiver(t, "stranger")

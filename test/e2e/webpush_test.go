@@ -89,12 +89,11 @@ func short() harness.Object { return harness.Object{"http": harness.Object{"wait
 func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 	t.Parallel()
 	service := fakepush.New(t, fakepush.Options{})
-	// Long enough to confirm within it.
-	relay := harness.Start(t, with(pushRelay(service), harness.Object{"http": harness.Object{"waitTimeout": 3000}}))
+	relay := harness.Start(t, pushRelay(service))
 	b := newBrowser(t, relay, service, "phone", "")
 	release := make(chan struct{})
 	service.Script(fakepush.Answer{Until: release})
-	reply := relay.Get(t, "/phone.send?text=one")
+	reply := relay.Do(t, get("/phone.send?text=one", "Prefer: wait=1"))
 	mid := reply.ExpectStatuses(t, statuses{"phone": "webpush-wait"})
 	push := service.Next()
 	if got := pushedMID(t, push, "one"); got != mid || push.Urgency != "high" || push.TTL <= 0 {
@@ -106,13 +105,15 @@ func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 	close(release)
 
 	// The next waits behind it on the websocket, and is pushed at once.
-	second := relay.Get(t, "/phone.send?text=two").ExpectStatuses(t, statuses{"phone": "webpush-ok"})
+	second := sentMID(t, relay.Do(t, atOnce("/phone.send?text=two")))
+	eventually(t, "the second is pushed", func() bool { return statusNow(t, relay, second)["phone"] == "webpush-ok" })
 	if got := pushedMID(t, service.Next(), "two"); got != second {
 		t.Errorf("pushed %s, expected %s", got, second)
 	}
 	b.ExpectNothing(t)
 
-	answer := relay.Begin(t, harness.Request{Target: "/phone.send?text=three"})
+	const confirmed = "Prefer: wait=5" // long enough to confirm within it
+	answer := relay.Begin(t, get("/phone.send?text=three", confirmed))
 	third := pushedMID(t, service.Next(), "three")
 	relay.PostJSON(t, "/", fmt.Sprintf(`{"cmd":"MESSAGE_WEBPUSH_CALLBACK","auth":%q,"data":{"mid":%q}}`, b.session, third)).ExpectInfo(t, 200, "ok")
 	if got := answer().ExpectStatuses(t, statuses{"phone": "webpush-ok-comfirm"}); got != third {
@@ -120,7 +121,7 @@ func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 	}
 
 	// By the socket, under the old name, and silently; the ack ends it.
-	answer = relay.Begin(t, harness.Request{Target: "/phone.send?text=four"})
+	answer = relay.Begin(t, get("/phone.send?text=four", confirmed))
 	fourth := pushedMID(t, service.Next(), "four")
 	b.Send(t, `{"cmd":"MESSAGE_FCM_CALLBACK","data":{"mid":"`+fourth+`"}}`)
 	answer().ExpectStatuses(t, statuses{"phone": "webpush-ok-comfirm"})
