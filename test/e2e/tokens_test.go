@@ -188,7 +188,8 @@ func TestExpiryOfATokenEndsItsConnectionsAndNoOthers(t *testing.T) {
 	tv, phone := r.Receiver(t, "tv"), r.Dial(t)
 	phone.Auth(t, phoneToken, "phone", "")
 	tokens := narrowTokens()
-	tokens[1].(harness.Object)["expires"] = time.Now().Add(2 * time.Second).Format(time.RFC3339)
+	// So late that the reload is over by then.
+	tokens[1].(harness.Object)["expires"] = time.Now().Add(5 * time.Second).Format(time.RFC3339)
 	r.reload(harness.Object{"tokens": tokens}, "tokens")
 	phone.ExpectEnd(t)
 	phone = r.Dial(t)

@@ -21,8 +21,10 @@ func (r *Relay) Command(t testing.TB, env []string, args ...string) *Command {
 	t.Cleanup(func() {
 		if c.proc.running() {
 			c.proc.signal(syscall.SIGKILL, Patience)
+			endSession(c.proc.pid())
+		} else if !poll(func() bool { return len(session(c.proc.pid())) == 0 }) {
+			t.Errorf("mpush %s has ended and left %v running", c.args, endSession(c.proc.pid()))
 		}
-		endSession(c.proc.pid())
 		if t.Failed() {
 			t.Logf("mpush %s has printed:\n%s%s", c.args, c.proc.stdout, c.proc.stderr)
 		}
