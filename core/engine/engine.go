@@ -120,12 +120,6 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 			name: tail.Name, seenAt: tail.SeenAt,
 			tail: tail.Seq, queued: tail.Queued, queuedBytes: tail.QueuedBytes,
 		}
-		if tail.Queued > 1 {
-			r.estimate = &estimate{last: tail.Seq, items: tail.Queued, bytes: tail.QueuedBytes}
-			if r.nearlyFull(&config) {
-				e.recount(r)
-			}
-		}
 		e.receivers[r.name] = r
 		e.join(r, tail.Group)
 	}
@@ -138,6 +132,9 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 			}
 			r.routes = append(r.routes, rt)
 		}
+	}
+	for i := range registry.Receivers {
+		e.estimate(&registry.Receivers[i])
 	}
 	return e
 }

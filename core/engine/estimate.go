@@ -21,6 +21,21 @@ type estimate struct {
 	open, openBytes int64      // and so much is open there
 }
 
+// estimate takes over what a start knows of a queue.
+func (e *Engine) estimate(tail *record.Tail) {
+	r := e.receivers[tail.Name]
+	// What no way carries any further was about to be ended.
+	left := tail.Queued > 0 && r.alive() && !slices.ContainsFunc(r.routes, func(rt *route) bool {
+		return rt.kind != record.Retired && rt.cursor <= tail.Seq-record.Seq(tail.Queued)
+	})
+	if tail.Queued > 1 || left {
+		r.estimate = &estimate{last: tail.Seq, items: tail.Queued, bytes: tail.QueuedBytes}
+	}
+	if left || r.estimate != nil && r.nearlyFull(&e.config) {
+		e.recount(r)
+	}
+}
+
 // counter is the line of receivers whose queues are to be counted.
 type counter struct {
 	line  []*receiver
@@ -73,8 +88,8 @@ func (e *Engine) counted(p *pendingCount, ev *Loaded) {
 			more = false
 			break
 		}
-		n.place = queued.Seq
-		if r.newest(queued.Item).State == record.Open {
+		open := e.review(r, &queued)
+		if n.place = queued.Seq; open {
 			n.open++
 			n.openBytes += int64(queued.Message.Size())
 		}

@@ -191,6 +191,18 @@ func TestCountOfAReceiverThatIsForgottenHoldsUpNobody(t *testing.T) {
 	d.arrive().isCounted("bob")
 }
 
+// What is done with when its last way goes is looked for on disk, and a crash may
+// come before that.
+func TestWhatNoWayCarriesAnyFurtherEndsAfterACrash(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").register("ann").send("ann", "a", 0)
+	d.outcome(socketLink, "ann", Rejected, 0)
+	d.slow = true
+	d.outcome(pushLink, "ann", Gone, 0).is("ann", firstMID, record.Open, "")
+	d.slow, d.read = false, nil
+	d.restart(Config{}).is("ann", firstMID, record.Dead, "rejected").isCounted("ann")
+}
+
 // undertaker counts who dies.
 type undertaker struct {
 	nobody

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"mpush/core/message"
 	"mpush/core/record"
 )
@@ -134,22 +132,8 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 		}
 		return
 	}
-	alive := slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired })
 	for _, queued := range ev.Items {
-		rec := r.newest(queued.Item)
-		if rec.State != record.Open {
-			continue
-		}
-		it := r.bySeq(rec.Seq)
-		if it == nil {
-			it = &item{Item: rec, message: queued.Message, receiver: r}
-		}
-		switch {
-		case it.expired(e.wall):
-			e.expire(it)
-		case alive && (it.Status.Rank >= message.ChannelOK || !r.awaited(it)):
-			e.endIfDone(it, nil)
-		}
+		e.review(r, &queued)
 	}
 	if r.estimate != nil && r.estimate.items <= sweepItems {
 		e.recount(r) // that is one step
@@ -159,4 +143,24 @@ func (e *Engine) swept(p *pendingSweep, ev *Loaded) {
 			e.sweepUntil(r, place, p.last)
 		}
 	}
+}
+
+// review ends an item that was read, if it is done with, and tells whether it is
+// still open.
+func (e *Engine) review(r *receiver, queued *record.Queued) (open bool) {
+	rec := r.newest(queued.Item)
+	if rec.State != record.Open {
+		return false
+	}
+	it := r.bySeq(rec.Seq)
+	if it == nil {
+		it = &item{Item: rec, message: queued.Message, receiver: r}
+	}
+	switch {
+	case it.expired(e.wall):
+		e.expire(it)
+	case r.alive() && (it.Status.Rank >= message.ChannelOK || !r.awaited(it)):
+		e.endIfDone(it, nil)
+	}
+	return it.State == record.Open
 }

@@ -140,6 +140,11 @@ func (r *receiver) newest(read record.Item) record.Item {
 	return read
 }
 
+// alive tells whether there is a way to the receiver, be it down.
+func (r *receiver) alive() bool {
+	return slices.ContainsFunc(r.routes, func(rt *route) bool { return rt.kind != record.Retired })
+}
+
 // awaited tells whether a route that is retired or switched off would carry the
 // item if it came back.
 func (r *receiver) awaited(it *item) bool {
