@@ -20,7 +20,6 @@ import (
 	"mpush/core/config"
 	"mpush/core/supervisor"
 	channel "mpush/plugins/http"
-	"mpush/plugins/websocket"
 	"mpush/sdk"
 	"mpush/sdk/pluginpb"
 )
@@ -35,8 +34,8 @@ func TestMain(m *testing.M) {
 			sdk.Serve(&picky{Size: 2})
 		case "broken":
 			sdk.Serve(&broken{})
-		case "socket":
-			sdk.Serve(websocket.New())
+		case "door":
+			sdk.Serve(door{})
 		case "stuck":
 			sdk.Serve(stuck{})
 		default:
@@ -58,6 +57,31 @@ func (taker) Declare(context.Context, sdk.Host) ([]sdk.Route, error) {
 }
 
 func (taker) Deliver(context.Context, *sdk.Delivery) error { return nil }
+
+// door lets in who has a token, of three.
+type door struct{}
+
+func (door) Describe() sdk.Manifest { return sdk.Manifest{Name: "door", Version: "1"} }
+
+func (door) Start(ctx context.Context, host sdk.Host) ([]string, error) {
+	for _, name := range []string{"ann", "bob", "cid"} {
+		_, err := host.Attach(ctx, sdk.Attach{
+			Credentials: sdk.Credentials{Token: tokenOf(name)}, Name: name, Policy: sdk.Policy{Exclusive: true, Acks: true},
+		})
+		if err == nil {
+			fmt.Fprintf(os.Stderr, "%s is in\n", name)
+		}
+	}
+	return nil, nil
+}
+
+func (door) Dispatch(*sdk.Delivery) {}
+
+func (door) Evict(name string, _ uint64, why sdk.Eviction) {
+	fmt.Fprintf(os.Stderr, "%s is out: %v\n", name, why.Cause)
+}
+
+func tokenOf(name string) string { return "the token of " + name }
 
 // stuck never gets ready.
 type stuck struct{}

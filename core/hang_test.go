@@ -7,22 +7,20 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/gorilla/websocket"
 
 	"mpush/core/supervisor"
+	"mpush/sdk"
 )
 
-// doors are tokens for the receivers of these names, a socket for them, and
+// doors are tokens for the receivers of these names, a door for them, and
 // channels that hang.
 func doors(tokens []string, stuck ...string) string {
 	var entries []string
 	for _, name := range tokens {
-		entries = append(entries, fmt.Sprintf(`{"name": %q, "token": "the token of %s", "rights": ["receive"], "names": [%q]}`, name, name, name))
+		entries = append(entries, fmt.Sprintf(`{"name": %q, "token": %q, "rights": ["receive"], "names": [%q]}`, name, tokenOf(name), name))
 	}
-	plugins := []string{fmt.Sprintf(`"socket": {"path": %q, "args": ["channel", "socket"], "env": ["GORACE"], "unpinned": true,
-		"rights": ["accept-without-token"], "config": {"host": "127.0.0.1", "port": 0}}`, os.Args[0])}
+	plugins := []string{fmt.Sprintf(`"door": {"path": %q, "args": ["channel", "door"], "env": ["GORACE"], "unpinned": true,
+		"rights": ["accept-without-token"]}`, os.Args[0])}
 	for _, name := range stuck {
 		plugins = append(plugins, fmt.Sprintf(`%q: {"path": %q, "args": ["channel", "stuck"], "env": ["GORACE"], "unpinned": true}`, name, os.Args[0]))
 	}
@@ -33,33 +31,18 @@ func doors(tokens []string, stuck ...string) string {
 	return more
 }
 
-// enter connects the receiver of a token.
-func (s *serving) enter(name string) *websocket.Conn {
+// letIn waits until the door has let somebody in, and turnedOut until the token is
+// good no more.
+func (s *serving) letIn(names ...string) {
 	s.t.Helper()
-	conn, _, err := websocket.DefaultDialer.DialContext(s.t.Context(), "ws://"+s.status("socket").Endpoints[0], nil)
-	if err != nil {
-		s.t.Fatal(err)
+	for _, name := range names {
+		s.log.await(s.t, name+" is in")
 	}
-	s.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		s.t.Fatal(err)
-	}
-	hello := fmt.Sprintf(`{"cmd":"AUTH","data":{"token":"the token of %s","name":%q}}`, name, name)
-	if err := conn.WriteMessage(websocket.TextMessage, []byte(hello)); err != nil {
-		s.t.Fatal(err)
-	}
-	if _, answer, err := conn.ReadMessage(); err != nil || !strings.Contains(string(answer), `"code":200`) {
-		s.t.Fatalf("%s is let in with %s, %v", name, answer, err)
-	}
-	return conn
 }
 
-// turnedOut waits until the connection's token is good no more.
-func (s *serving) turnedOut(conn *websocket.Conn) {
+func (s *serving) turnedOut(name string) {
 	s.t.Helper()
-	if _, got, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
-		s.t.Fatalf("the connection goes on with %s, %v", got, err)
-	}
+	s.log.await(s.t, fmt.Sprintf("%s is out: %v", name, sdk.TokenEnded))
 }
 
 func (s *serving) hangs(channel string) {
@@ -71,7 +54,7 @@ func (s *serving) hangs(channel string) {
 
 func TestReloadDoesNotWaitForAChannelThatHangs(t *testing.T) {
 	s := serve(t, doors([]string{"ann", "bob", "cid"}))
-	ann, bob, cid := s.enter("ann"), s.enter("bob"), s.enter("cid")
+	s.letIn("ann", "bob", "cid")
 	reload := func(more string) {
 		if _, err := s.Reload(t.Context(), load(t, s.path, s.text(5000, more))); err != nil {
 			t.Error(err)
@@ -84,7 +67,7 @@ func TestReloadDoesNotWaitForAChannelThatHangs(t *testing.T) {
 	}()
 	s.log.await(t, "it hangs")
 	reload(doors([]string{"ann", "bob"}, "stuck"))
-	s.turnedOut(cid)
+	s.turnedOut("cid")
 	s.hangs("stuck")
 	<-first
 
@@ -97,10 +80,10 @@ func TestReloadDoesNotWaitForAChannelThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	change()
-	s.turnedOut(bob)
+	s.turnedOut("bob")
 	s.hangs("stuck")
-	if err := ann.WriteMessage(websocket.TextMessage, []byte(`{"cmd":"MESSAGE_CALLBACK","data":{"mid":"1"}}`)); err != nil {
-		t.Errorf("who may stay has lost the connection: %v", err)
+	if strings.Contains(s.log.String(), "ann is out") {
+		t.Error("who may stay was turned out")
 	}
 }
 
@@ -117,7 +100,7 @@ func TestChannelThatHangsIsChangedAndRemoved(t *testing.T) {
 		}
 		return got
 	}
-	hanging := reload(doors(nil, "stuck", "taker"), Changes{Added: []string{"socket", "stuck", "taker"}})
+	hanging := reload(doors(nil, "stuck", "taker"), Changes{Added: []string{"door", "stuck", "taker"}})
 	waited := make(chan struct{})
 	go func() {
 		defer close(waited)
@@ -126,7 +109,7 @@ func TestChannelThatHangsIsChangedAndRemoved(t *testing.T) {
 	s.log.await(t, "it hangs")
 	reload(doors(nil, "taker"), Changes{Removed: []string{"stuck"}})
 	s.hangs("taker")
-	mended := reload(taking("taker"), Changes{Changed: []string{"taker"}, Removed: []string{"socket"}})
+	mended := reload(taking("taker"), Changes{Changed: []string{"taker"}, Removed: []string{"door"}})
 	<-waited
 	s.Await(t.Context(), mended)
 	if got := s.send(); !strings.Contains(got, `"box":"ok"`) {
@@ -160,12 +143,12 @@ func TestRelayThatStartsReloadsWhileAChannelHangs(t *testing.T) {
 		t.Errorf("it serves with %+v", s.status(s.in))
 	}
 	s.log.await(t, "it hangs")
-	s.Core.Await(t.Context(), &Changes{Added: []string{"socket"}})
-	ann := s.enter("ann")
+	s.Core.Await(t.Context(), &Changes{Added: []string{"door"}})
+	s.letIn("ann")
 	if _, err := c.Reload(t.Context(), load(t, s.path, s.text(5000, doors([]string{"bob"}, "stuck")))); err != nil {
 		t.Fatal(err)
 	}
-	s.turnedOut(ann)
+	s.turnedOut("ann")
 	s.hangs("stuck")
 	select {
 	case <-started:
