@@ -77,7 +77,7 @@ func TestConfigAndDataComeFromFlagsOrTheEnvironment(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "etc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "etc"), `{"token":"strong-enough"}`)
+	write(t, filepath.Join(dir, "etc"), `{"token":"strong-enough",`+pushesOff+`}`)
 	path := filepath.Join("etc", "config.json")
 	for _, run := range []struct{ env, args []string }{
 		{nil, []string{"check", "--config", path}},

@@ -42,29 +42,75 @@ func TestConfigIsCheckedWithKeyLineAndColumn(t *testing.T) {
 		says   []string // in one line
 	}{
 		{"an unknown key is an error", "{\n  \"token\": \"a-strong-one\",\n  \"htpp\": {}\n}", []string{"config.json:3:3", "htpp", "unknown key", `"http"`}},
-		{"an unknown key is an error: in a channel's section", "{\n  \"http\": {\n    \"verifyTokn\": true\n  }\n}", []string{"config.json:3:5", "http.verifyTokn", "unknown key"}},
 		{"an unknown key is an error: in the relay's own section", "{\"limits\": {\"tll\": 5}}", []string{"config.json:1:13", "limits.tll", "unknown key"}},
 		{"a wrong type is an error: token", "{\n\t\"token\": [\"x\"]\n}", []string{"config.json:2:2", "token"}},
-		{"a wrong type is an error: port", "{\n  \"http\": {\"port\": \"9093\"}\n}", []string{"config.json:2:12", "http.port", "number"}},
-		{"a wrong type is an error: verifyToken", "{\n  // a comment\n  \"websocket\": {\n    \"verifyToken\": 1,\n  },\n}", []string{"config.json:4:5", "websocket.verifyToken"}},
-		{"a wrong type is an error: waitTimeout", `{"websocket": {"waitTimeout": "5s"}}`, []string{"config.json:1:16", "websocket.waitTimeout", "milliseconds"}},
 		{"a wrong type is an error: a section", `{"http": []}`, []string{"config.json:1:2", "http", "expected an object"}},
-		{"a wrong value is an error: port", `{"websocket": {"port": 70000}}`, []string{"config.json:1:16", "websocket.port", "65535"}},
-		{"a wrong value is an error: a webhook's url", "{\"webhook\": {\"clients\": [\n  {\"name\": \"a\", \"url\": \"ftp://x\"}]}}", []string{"config.json:2:17", "webhook.clients[0].url", "http://"}},
-		{"a wrong value is an error: a webhook's name, twice", `{"webhook": {"clients": [{"name": "a", "url": "http://x"}, {"name": "a", "url": "http://y"}]}}`, []string{"config.json:1:61", "webhook.clients[1].name", "clients[0]"}},
-		{"an unknown key is an error: in a webhook's client", `{"webhook": {"clients": [{"name": "a", "uri": "http://x"}]}}`, []string{"config.json:1:40", "webhook.clients[0].uri"}},
-		{"a wrong value is an error: a webhook's proxy", `{"webhook": {"proxy": {"host": "127.0.0.1"}}}`, []string{"config.json:1:14", "webhook.proxy", "port"}},
-		{"a wrong value is an error: an endpoint", `{"webpush": {"allowEndpoints": ["https://x/path"]}}`, []string{"config.json:1:33", "webpush.allowEndpoints[0]"}},
 		{"not JSON", "{\n  \"token\": \"x\"\n  \"http\": {}\n}", []string{"config.json:3:3"}},
 		{"a key given twice is an error", "{\n  \"token\": \"x\",\n  \"token\": \"y\"\n}", []string{"config.json:3:3", "token", "twice"}},
 	} {
 		t.Run(row.line, func(t *testing.T) {
 			t.Parallel()
-			got := check(t, row.config)
-			if got.Code != 1 || got.Stdout != "" || !hasLine(got.Stderr, row.says...) {
-				t.Errorf("exit code %d, no line with %q\n%s%s", got.Code, row.says, got.Stdout, got.Stderr)
+			saysFault(t, check(t, row.config), row.says...)
+		})
+	}
+	// Channels name their faults at once: of form, and if there are none of values.
+	type fault struct {
+		line string
+		says []string // in one line
+	}
+	for name, file := range map[string]struct {
+		config string
+		faults []fault
+	}{
+		"forms": {`{
+  "http": {
+    "verifyTokn": true,
+    "port": "9093"
+  },
+  // a comment
+  "websocket": {
+    "verifyToken": 1,
+	"waitTimeout": "5s",
+  },
+  "webhook": {"clients": [{"name": "a", "uri": "http://x"}]}
+}`, []fault{
+			{"an unknown key is an error: in a channel's section", []string{"config.json:3:5", "http.verifyTokn", "unknown key"}},
+			{"a wrong type is an error: port", []string{"config.json:4:5", "http.port", "number"}},
+			{"a wrong type is an error: verifyToken", []string{"config.json:8:5", "websocket.verifyToken"}},
+			{"a wrong type is an error: waitTimeout", []string{"config.json:9:2", "websocket.waitTimeout", "milliseconds"}},
+			{"an unknown key is an error: in a webhook's client", []string{"config.json:11:41", "webhook.clients[0].uri"}},
+		}},
+		"values": {`{
+  "websocket": {"port": 70000},
+  "webhook": {"clients": [
+    {"name": "a", "url": "ftp://x"},
+    {"name": "b", "url": "http://x"}, {"name": "b", "url": "http://y"}]},
+  "webpush": {"allowEndpoints": ["https://x/path"]}
+}`, []fault{
+			{"a wrong value is an error: port", []string{"config.json:2:17", "websocket.port", "65535"}},
+			{"a wrong value is an error: a webhook's url", []string{"config.json:4:19", "webhook.clients[0].url", "http://"}},
+			{"a wrong value is an error: a webhook's name, twice", []string{"config.json:5:40", "webhook.clients[2].name", "clients[1]"}},
+			{"a wrong value is an error: an endpoint", []string{"config.json:6:34", "webpush.allowEndpoints[0]"}},
+		}},
+		"one that hides others": {`{"webhook": {"proxy": {"host": "127.0.0.1"}}}`, []fault{
+			{"a wrong value is an error: a webhook's proxy", []string{"config.json:1:14", "webhook.proxy", "port"}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := check(t, file.config)
+			for _, fault := range file.faults {
+				t.Run(fault.line, func(t *testing.T) { saysFault(t, got, fault.says...) })
 			}
 		})
+	}
+}
+
+// saysFault sees that a check has found a fault and has a line with these parts.
+func saysFault(t *testing.T, got harness.Result, says ...string) {
+	t.Helper()
+	if got.Code != 1 || got.Stdout != "" || !hasLine(got.Stderr, says...) {
+		t.Errorf("exit code %d, no line with %q\n%s%s", got.Code, says, got.Stdout, got.Stderr)
 	}
 }
 
@@ -145,14 +191,14 @@ func TestListenersWithoutAHostAreOnLoopbackWhileAnybodyMayEnter(t *testing.T) {
 		http, websocket string // addresses without port
 		warns           []string
 	}{
-		"a strong token": {`{"token":"` + strong + `","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
-		"tokens alone":   {`{"tokens":[{"name":"ci","token":"` + strong + `","rights":["send"]}],"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
-		"a well-known one of several": {`{"token":"` + strong + `","tokens":[{"name":"ci","token":"change-me","rights":["send"]}],"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`,
+		"a strong token": {`{"token":"` + strong + `","ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"tokens alone":   {`{"tokens":[{"name":"ci","token":"` + strong + `","rights":["send"]}],"ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0}}`, "[::]", "[::]", nil},
+		"a well-known one of several": {`{"token":"` + strong + `","tokens":[{"name":"ci","token":"change-me","rights":["send"]}],"ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0}}`,
 			"127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
-		"an empty token":        {`{"ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
-		"a well-known token":    {`{"token":"change-me","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
-		"no token is asked for": {`{"token":"` + strong + `","ops":{"listen":""},"http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},
-		"an explicit host":      {`{"token":"test","ops":{"listen":""},"http":{"port":0,"host":"0.0.0.0"},"websocket":{"port":0,"host":"localhost"}}`, "[::]", "127.0.0.1", []string{"http.host", "0.0.0.0", "token"}},
+		"an empty token":        {`{"ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"http.host", "token"}},
+		"a well-known token":    {`{"token":"change-me","ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0}}`, "127.0.0.1", "127.0.0.1", []string{"websocket.host", "token"}},
+		"no token is asked for": {`{"token":"` + strong + `","ops":{"listen":""},` + pushesOff + `,"http":{"port":0},"websocket":{"port":0,"verifyToken":false}}`, "[::]", "127.0.0.1", []string{"websocket.host", "verifyToken"}},
+		"an explicit host":      {`{"token":"test","ops":{"listen":""},` + pushesOff + `,"http":{"port":0,"host":"0.0.0.0"},"websocket":{"port":0,"host":"localhost"}}`, "[::]", "127.0.0.1", []string{"http.host", "0.0.0.0", "token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

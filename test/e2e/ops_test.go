@@ -204,6 +204,6 @@ func refuses(t *testing.T, address string) {
 func TestStartWithAnOpsAddressThatIsTaken(t *testing.T) {
 	t.Parallel()
 	dir, address := harness.Dir(t), fmt.Sprintf("127.0.0.1:%d", harness.TakenPort(t))
-	write(t, dir, fmt.Sprintf(`{"token":"strong-enough","ops":{"listen":%q},"http":{"host":"127.0.0.1","port":0},%s}`, address, onLoopback))
+	write(t, dir, fmt.Sprintf(`{"token":"strong-enough","ops":{"listen":%q},"http":{"host":"127.0.0.1","port":0},%s}`, address, socketAlone))
 	failsToStart(t, harness.Run(t, dir, nil), "ops.listen", address, "taken")
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -128,8 +127,10 @@ func TestMIDsIncreaseThoughTheClockWasSetBack(t *testing.T) {
 
 func TestSessionsOutliveTheCoreAndEndWithTheTokenOrTheSecret(t *testing.T) {
 	t.Parallel()
-	ports := harness.FixedPorts(t)
-	relay := harness.Start(t, ports)
+	config := with(harness.FixedPorts(t), harness.Object{
+		"webhook": harness.Object{"enabled": false}, "webpush": harness.Object{"enabled": false},
+	})
+	relay := harness.Start(t, config)
 	auth := relay.Dial(t).Auth(t, relay.Token, "phone", "")
 	callback := `{"cmd":"MESSAGE_CALLBACK","data":{"mid":"1"},"auth":"` + auth + `"}`
 	relay.PostJSON(t, "/", callback).ExpectInfo(t, 200, "ok")
@@ -137,7 +138,6 @@ func TestSessionsOutliveTheCoreAndEndWithTheTokenOrTheSecret(t *testing.T) {
 	restart := func(token string) {
 		t.Helper()
 		relay.Stop(t)
-		config := maps.Clone(ports)
 		config["token"] = token
 		text, err := json.Marshal(config)
 		if err != nil {

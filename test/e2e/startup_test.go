@@ -10,7 +10,11 @@ import (
 	"mpush/test/harness"
 )
 
-const onLoopback = `"websocket":{"host":"127.0.0.1","port":0}`
+// socketAlone is a configuration of the channels but http, on loopback.
+const socketAlone = `"websocket":{"host":"127.0.0.1","port":0},` + pushesOff
+
+// pushesOff is for tests that look at neither channel.
+const pushesOff = `"webhook":{"enabled":false},"webpush":{"enabled":false}`
 
 // failsToStart checks that mpush ends with exit code 1 and one line that has
 // these parts, after what it may have logged before.
@@ -49,7 +53,7 @@ func TestStartWithAPortThatIsTakenFails(t *testing.T) {
 			t.Parallel()
 			dir, port := harness.Dir(t), harness.TakenPort(t)
 			other := map[string]string{"http": "websocket", "websocket": "http"}[channel]
-			config := fmt.Sprintf(`{"token":"strong-enough","%s":{"host":"127.0.0.1","port":%d},"%s":{"host":"127.0.0.1","port":0}}`, channel, port, other)
+			config := fmt.Sprintf(`{"token":"strong-enough","%s":{"host":"127.0.0.1","port":%d},"%s":{"host":"127.0.0.1","port":0},%s}`, channel, port, other, pushesOff)
 			write(t, dir, config)
 			failsToStart(t, harness.Run(t, dir, nil), "channel "+channel, fmt.Sprintf("127.0.0.1:%d", port), "address already in use")
 		})
@@ -59,7 +63,7 @@ func TestStartWithAPortThatIsTakenFails(t *testing.T) {
 func TestStartWithADataDirectoryThatCanNotBeWrittenFails(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t)
-	write(t, dir, `{"token":"strong-enough","http":{"host":"127.0.0.1","port":0},`+onLoopback+`}`)
+	write(t, dir, `{"token":"strong-enough","http":{"host":"127.0.0.1","port":0},`+socketAlone+`}`)
 	got := harness.Run(t, dir, nil, "--data", "config.json/data") // below a file
 	failsToStart(t, got, "data directory", "config.json")
 	if os.Getuid() == 0 {
@@ -107,8 +111,8 @@ func TestStartWithAWrongConfigFails(t *testing.T) {
 		"unknown key":              {"{\n  \"token\": \"strong-enough\",\n  \"htpp\": {}\n}", []string{"config.json:3:3", "htpp", "unknown key"}},
 		"not JSON":                 {"{\n  \"token\": ", []string{"config.json:"}},
 		"one port for both":        {"{\n  \"http\": {\"port\": 9094}\n}", []string{"config.json:2:", "http.port", "9094"}},
-		"wrong type in a section":  {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"port\": \"x\"\n  }\n}", []string{"config.json:4:5", "http.port", "number"}},
-		"unknown key in a section": {"{\n  " + onLoopback + ",\n  \"http\": {\n    \"prot\": 9093\n  }\n}", []string{"config.json:4:5", "http.prot", "unknown key"}},
+		"wrong type in a section":  {"{\n  " + socketAlone + ",\n  \"http\": {\n    \"port\": \"x\"\n  }\n}", []string{"config.json:4:5", "http.port", "number"}},
+		"unknown key in a section": {"{\n  " + socketAlone + ",\n  \"http\": {\n    \"prot\": 9093\n  }\n}", []string{"config.json:4:5", "http.prot", "unknown key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
