@@ -33,21 +33,20 @@ func midOf(t *testing.T, text string) string {
 	return m[1]
 }
 
-func TestSendWaitsForAReceiverThatComesLaterAndTraceTellsTheStory(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
-	relay.Away(t, "phone", "")
-	send := beside(t, relay, "send", "phone", "hi", "there", "--extra", "a=b", "--wait=10m")
-	send.WaitStdout(t, "phone  ready\n")
-	mid := midOf(t, sent(t, relay, "phone"))
+func showSendWaitsForAReceiverThatComesLaterAndTraceTellsTheStory(t *testing.T, w wire) {
+	relay := w.open
+	relay.Away(t, "late", "")
+	send := beside(t, relay, "send", "late", "hi", "there", "--extra", "a=b", "--wait=10m")
+	send.WaitStdout(t, "late  ready\n")
+	mid := midOf(t, sent(t, relay, "late"))
 	story := operates(t, relay, "trace", mid)
-	for _, part := range []string{"control", `{"a":"b"}`, "phone: ready", "place 1 in the queue", "websocket: the receiver is away"} {
+	for _, part := range []string{"control", `{"a":"b"}`, "late: ready", "place 1 in the queue", "websocket: the receiver is away"} {
 		if !strings.Contains(story, part) {
 			t.Errorf("the trace does not say %q:\n%s", part, story)
 		}
 	}
-	listen := beside(t, relay, "listen", "--name", "phone", "--once", "--json")
-	send.WaitStdout(t, "phone  ok\n")
+	listen := beside(t, relay, "listen", "--name", "late", "--once", "--json")
+	send.WaitStdout(t, "late  ok\n")
 	if got := send.Wait(t); got.Code != 0 || got.Stderr != "" || midOf(t, got.Stdout) != mid {
 		t.Errorf("send: exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
@@ -68,7 +67,7 @@ func TestSendWaitsForAReceiverThatComesLaterAndTraceTellsTheStory(t *testing.T) 
 	}
 	const at = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  `
 	story = operates(t, relay, "trace", mid)
-	told := regexp.MustCompile(`(?s)phone: ok\n  ` + at + `accepted and stored, place 1.*\n  ` + at + `sent for the first time, .*\n  ` + at + `acknowledged by the receiver, .* after it was accepted\n`)
+	told := regexp.MustCompile(`(?s)late: ok\n  ` + at + `accepted and stored, place 1.*\n  ` + at + `sent for the first time, .*\n  ` + at + `acknowledged by the receiver, .* after it was accepted\n`)
 	if !told.MatchString(story) {
 		t.Errorf("the trace does not tell the story:\n%s", story)
 	}
@@ -84,16 +83,15 @@ func sent(t *testing.T, relay *harness.Relay, name string) string {
 	return "mid " + receiver.OldestMID
 }
 
-func TestSendThatIsNotDeliveredInTimeExitsWithThree(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
-	relay.Away(t, "phone", "all")
-	got := operate(t, relay, "send", "phone", "hi", "--wait=1ms")
-	if got.Code != 3 || !strings.Contains(got.Stdout, "phone  ready\n") || !strings.Contains(got.Stderr, "stays in the queue") {
+func showSendThatIsNotDeliveredInTimeExitsWithThree(t *testing.T, w wire) {
+	relay := w.open
+	relay.Away(t, "absent", "absentees")
+	got := operate(t, relay, "send", "absent", "hi", "--wait=1ms")
+	if got.Code != 3 || !strings.Contains(got.Stdout, "absent  ready\n") || !strings.Contains(got.Stderr, "stays in the queue") {
 		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 	// What can not be ok any more is not waited for.
-	expiring := operate(t, relay, "send", "all", "hi", "--group", "--extra", "ttl=1", "--wait=10m", "--json")
+	expiring := operate(t, relay, "send", "absentees", "hi", "--group", "--extra", "ttl=1", "--wait=10m", "--json")
 	var result struct {
 		MID       string
 		Receivers []struct {
@@ -111,14 +109,14 @@ func TestSendThatIsNotDeliveredInTimeExitsWithThree(t *testing.T) {
 		args []string
 	}{
 		{1, `"ghost"`, []string{"send", "ghost", "hi", "--wait"}}, {1, "nobody is in the group", []string{"send", "ghosts", "hi", "--group"}},
-		{2, "--extra", []string{"send", "phone", "hi", "--extra", "x"}}, {2, "--extra-json", []string{"send", "phone", "hi", "--extra-json", "[]"}},
-		{2, "send --help", []string{"send"}}, {2, "--wiat", []string{"send", "phone", "--wiat"}}, {2, "--server", []string{"send", "phone", "--server", "phone"}},
+		{2, "--extra", []string{"send", "absent", "hi", "--extra", "x"}}, {2, "--extra-json", []string{"send", "absent", "hi", "--extra-json", "[]"}},
+		{2, "send --help", []string{"send"}}, {2, "--wiat", []string{"send", "absent", "--wiat"}}, {2, "--server", []string{"send", "absent", "--server", "absent"}},
 	} {
 		if got := operate(t, relay, row.args...); got.Code != row.code || !strings.Contains(got.Stderr, row.says) {
 			t.Errorf("mpush %v: exit code %d\n%s", row.args, got.Code, got.Stderr)
 		}
 	}
-	nowhere := harness.Run(t, harness.Dir(t), nil, "send", "phone", "hi")
+	nowhere := harness.Run(t, harness.Dir(t), nil, "send", "absent", "hi")
 	if nowhere.Code != 1 || !strings.Contains(nowhere.Stderr, `is "mpush serve" running with this --data?`) {
 		t.Errorf("exit code %d\n%s", nowhere.Code, nowhere.Stderr)
 	}
@@ -151,14 +149,13 @@ func TestSendThatReadsStdinEndsWhenItIsAskedTo(t *testing.T) {
 	}
 }
 
-func TestSecondSignalEndsWhatTheFirstDoesNot(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
+func showSecondSignalEndsWhatTheFirstDoesNot(t *testing.T, w wire) {
+	relay := w.open
 	// What holds it up ends after it, and the test does not wait for more.
 	const stubborn = `trap "echo asked" INT; echo begun; while kill -0 $PPID; do sleep 0.1; done`
-	listen := beside(t, relay, "listen", "--name", "phone", "--exec", stubborn)
-	listen.WaitStderr(t, "phone is listening")
-	operates(t, relay, "send", "phone", "hi")
+	listen := beside(t, relay, "listen", "--name", "listener", "--exec", stubborn)
+	listen.WaitStderr(t, "listener is listening")
+	operates(t, relay, "send", "listener", "hi")
 	listen.WaitStdout(t, "begun")
 	listen.Interrupt()
 	listen.WaitStdout(t, "asked")
@@ -218,9 +215,8 @@ func TestListenAcknowledgesWhatItsCommandHasDone(t *testing.T) {
 	eventually(t, "the message is ok", func() bool { return statusNow(t, relay, mid)["job"] == "ok" })
 }
 
-func TestListenGivesACommandMoreThanAnEnvironmentHolds(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
+func showListenGivesACommandMoreThanAnEnvironmentHolds(t *testing.T, w wire) {
+	relay := w.open
 	relay.Away(t, "job", "")
 	long := postJSON("/job.send", `{"text":"hi","desp":"`+strings.Repeat("x", 200<<10)+`"}`, "Prefer: wait=0")
 	mid := sentMID(t, relay.Do(t, long))
@@ -231,14 +227,13 @@ func TestListenGivesACommandMoreThanAnEnvironmentHolds(t *testing.T) {
 	eventually(t, "the message is ok", func() bool { return statusNow(t, relay, mid)["job"] == "ok" })
 }
 
-func TestListenKeepsWhatItCouldNotWriteInTheQueue(t *testing.T) {
-	t.Parallel()
+func showListenKeepsWhatItCouldNotWriteInTheQueue(t *testing.T, w wire) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)
 	}
 	defer full.Close()
-	relay := harness.Start(t, nil)
+	relay := w.open
 	relay.Away(t, "log", "")
 	mid := midOf(t, operates(t, relay, "send", "log", "hi"))
 	var stderr bytes.Buffer

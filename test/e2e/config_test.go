@@ -164,14 +164,13 @@ func TestTooShortTimesAreRaisedWithAWarning(t *testing.T) {
 		t.Errorf("waitTimeout was not raised: the answer came after %v", took)
 	}
 
-	push := harness.Start(t, harness.Object{
-		"webpush": harness.Object{"retryTimeout": 4999, "serverKey": "a", "apiKey": "b", "proxy": harness.Object{}},
+	hasty := harness.Start(t, harness.Object{
+		"websocket": harness.Object{"authTimeout": 0},
+		"webpush":   harness.Object{"retryTimeout": 4999, "serverKey": "a", "apiKey": "b", "proxy": harness.Object{}},
 	})
-	push.WaitLog(t, "webpush.retryTimeout", "config.json:", "4999 ms", "5000 ms", "level=WARN")
-	push.WaitLog(t, "webpush.serverKey", "config.json:", "no longer needed", "level=WARN")
-	push.WaitLog(t, "webpush.apiKey", "config.json:", "no longer needed", "level=WARN")
-
-	hasty := harness.Start(t, harness.Object{"websocket": harness.Object{"authTimeout": 0}})
+	hasty.WaitLog(t, "webpush.retryTimeout", "config.json:", "4999 ms", "5000 ms", "level=WARN")
+	hasty.WaitLog(t, "webpush.serverKey", "config.json:", "no longer needed", "level=WARN")
+	hasty.WaitLog(t, "webpush.apiKey", "config.json:", "no longer needed", "level=WARN")
 	hasty.WaitLog(t, "level=WARN", "websocket.authTimeout", "config.json:", "0 ms", "100 ms")
 	began = time.Now()
 	hasty.Dial(t).ExpectEnd(t)

@@ -285,6 +285,10 @@ func TestFailedFsyncStopsTheRelayAndLosesNothing(t *testing.T) {
 func TestTornTailOfTheLogOpens(t *testing.T) {
 	t.Parallel()
 	texts := []string{"0", "1", "2", "3", "4"}
+	killed := harness.Start(t, nil)
+	killed.Away(t, "phone", "")
+	mids := queue(t, killed, "phone", texts...)
+	killed.Kill(t)
 	for name, tear := range map[string]struct {
 		damage func(t *testing.T, wal string, size int64)
 		lost   int // commits that the damage itself takes
@@ -317,11 +321,10 @@ func TestTornTailOfTheLogOpens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			relay := harness.Start(t, harness.FixedPorts(t))
-			relay.Away(t, "phone", "")
-			mids := queue(t, relay, "phone", texts...)
-			relay.Kill(t)
-			wal := filepath.Join(relay.Dir, "data", "mpush.db-wal")
+			data := filepath.Join(dataOf(t, killed), "data")
+			relay := harness.New(t, nil)
+			keepsDataOn(t, relay, data)
+			wal := filepath.Join(data, "mpush.db-wal")
 			info, err := os.Stat(wal)
 			if err != nil {
 				t.Fatal(err)
@@ -340,8 +343,42 @@ func TestTornTailOfTheLogOpens(t *testing.T) {
 	}
 }
 
+// dataOf is a directory with a copy of the config file and the data of a relay
+// that has ended.
+func dataOf(t *testing.T, relay *harness.Relay) (dir string) {
+	t.Helper()
+	dir = harness.Dir(t)
+	for _, part := range []string{".", "data"} {
+		entries, err := os.ReadDir(filepath.Join(relay.Dir, part))
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(dir, part), 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if !entry.Type().IsRegular() {
+				continue
+			}
+			name := filepath.Join(part, entry.Name())
+			content, err := os.ReadFile(filepath.Join(relay.Dir, name))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name), content, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
 func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
+	relay := harness.Start(t, nil)
+	relay.Away(t, "phone", "")
+	queue(t, relay, "phone", "a", "b", "c")
+	relay.Stop(t)
 	for name, damage := range map[string]func(content []byte) []byte{
 		"no database":      func(c []byte) []byte { return bytes.Repeat([]byte("not a database\n"), len(c)/15) },
 		"cut short":        func(c []byte) []byte { return c[:len(c)/2] },
@@ -350,11 +387,8 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			relay := harness.Start(t, nil)
-			relay.Away(t, "phone", "")
-			queue(t, relay, "phone", "a", "b", "c")
-			relay.Stop(t)
-			path := filepath.Join(relay.Dir, "data", "mpush.db")
+			dir := dataOf(t, relay)
+			path := filepath.Join(dir, "data", "mpush.db")
 			content, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -363,7 +397,7 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 			if err := os.WriteFile(path, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got := harness.Run(t, relay.Dir, nil, "serve", "--config", "config.json", "--data", "data")
+			got := harness.Run(t, dir, nil, "serve", "--config", "config.json", "--data", "data")
 			failsToStart(t, got, path, "backup")
 			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, damaged) {
 				t.Errorf("the file was changed, %v", err)

@@ -9,16 +9,15 @@ import (
 	"mpush/test/harness"
 )
 
-func TestMessageReachesAConnectedReceiverAndItsAckTheSender(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
-	phone := relay.Receiver(t, "phone")
-	answer := relay.Begin(t, harness.Request{Target: "/phone.send?text=hello&desp=world"})
-	mid := phone.Expect(t, `{"cmd":"MESSAGE","data":{"sendType":"personal","target":"phone",
+func showMessageReachesAConnectedReceiverAndItsAckTheSender(t *testing.T, w wire) {
+	relay := w.open
+	phone := relay.Receiver(t, "connected")
+	answer := relay.Begin(t, harness.Request{Target: "/connected.send?text=hello&desp=world"})
+	mid := phone.Expect(t, `{"cmd":"MESSAGE","data":{"sendType":"personal","target":"connected",
 		"from":{"method":"http","name":""},"mid":"<mid>",
 		"message":{"text":"hello","desp":"world","extra":{}}}}`)["mid"]
 	phone.Ack(t, mid)
-	if got := answer().ExpectStatuses(t, statuses{"phone": "ok"}); got != mid {
+	if got := answer().ExpectStatuses(t, statuses{"connected": "ok"}); got != mid {
 		t.Errorf("the reply is about %s, the message was %s", got, mid)
 	}
 	phone.ExpectNothing(t)
@@ -71,9 +70,8 @@ func TestGroupOfThreeWithOneAwayIsAnsweredOkOkReady(t *testing.T) {
 	stranger.ExpectNothing(t)
 }
 
-func TestCoreAndChannelsAreThreeProcesses(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
+func showCoreAndChannelsAreThreeProcesses(t *testing.T, w wire) {
+	relay := w.open
 	processes := relay.Processes()
 	if len(processes) == 0 {
 		t.Skip("processes are found in /proc, which is not here")

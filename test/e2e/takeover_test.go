@@ -6,16 +6,15 @@ import (
 	"mpush/test/harness"
 )
 
-func TestNewerSocketTakesOverTheNameWithTheMessageInFlight(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, nil)
-	older := relay.Receiver(t, "phone")
-	answer := relay.Begin(t, harness.Request{Target: "/phone.send?text=first"})
+func showNewerSocketTakesOverTheNameWithTheMessageInFlight(t *testing.T, w wire) {
+	relay := w.open
+	older := relay.Receiver(t, "taken")
+	answer := relay.Begin(t, harness.Request{Target: "/taken.send?text=first"})
 	mid := older.ExpectText(t, "first")
-	second := relay.Do(t, harness.Request{Target: "/phone.send?text=second", Header: []string{"Prefer: wait=0"}}).
-		ExpectStatuses(t, statuses{"phone": "ready"})
+	second := relay.Do(t, harness.Request{Target: "/taken.send?text=second", Header: []string{"Prefer: wait=0"}}).
+		ExpectStatuses(t, statuses{"taken": "ready"})
 
-	newer := relay.Receiver(t, "phone") // the AUTH reply is what comes first
+	newer := relay.Receiver(t, "taken") // the AUTH reply is what comes first
 	if got := newer.ExpectText(t, "first"); got != mid {
 		t.Errorf("the message in flight has the mid %s, it had %s", got, mid)
 	}
@@ -26,13 +25,13 @@ func TestNewerSocketTakesOverTheNameWithTheMessageInFlight(t *testing.T) {
 
 	// The name is still taken, by the newer.
 	newer.Ack(t, mid)
-	answer().ExpectStatuses(t, statuses{"phone": "ok"})
+	answer().ExpectStatuses(t, statuses{"taken": "ok"})
 	if got := newer.Take(t, "second"); got != second {
 		t.Errorf("the queue went on with %s, not %s", got, second)
 	}
-	again := relay.Begin(t, harness.Request{Target: "/phone.send?text=third"})
+	again := relay.Begin(t, harness.Request{Target: "/taken.send?text=third"})
 	newer.Take(t, "third")
-	again().ExpectStatuses(t, statuses{"phone": "ok"})
+	again().ExpectStatuses(t, statuses{"taken": "ok"})
 	newer.ExpectNothing(t)
 }
 

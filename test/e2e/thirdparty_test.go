@@ -36,10 +36,15 @@ func sha256Of(t *testing.T, path string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestThirdPartysPluginDeliversAndAcks(t *testing.T) {
+func TestThirdPartysPlugin(t *testing.T) {
 	t.Parallel()
 	config, messages := withFilePlugin(t, sha256Of(t, harness.Program(t, "file")))
 	relay := harness.Start(t, config)
+	t.Run("DeliversAndAcks", func(t *testing.T) { showItDeliversAndAcks(t, relay, messages) })
+	t.Run("HoldsItsReceiversName", func(t *testing.T) { showItsReceiversNameIsTaken(t, relay) })
+}
+
+func showItDeliversAndAcks(t *testing.T, relay *harness.Relay, messages string) {
 	phone := relay.Member(t, "phone", "logs")
 
 	first := relay.Get(t, "/log.send?text=hello&desp=world&n=1").ExpectStatuses(t, statuses{"log": "ok"})
@@ -63,18 +68,15 @@ func TestThirdPartysPluginDeliversAndAcks(t *testing.T) {
 
 // "A name held by another kind of exclusive channel: 403 The name [x] is already
 // used."
-func TestNameOfAConfiguredReceiverIsTaken(t *testing.T) {
-	t.Parallel()
-	config, _ := withFilePlugin(t, sha256Of(t, harness.Program(t, "file")))
-	relay := harness.Start(t, config)
+func showItsReceiversNameIsTaken(t *testing.T, relay *harness.Relay) {
 	const taken = `{"cmd":"AUTH","data":{"code":403,"msg":"The name [log] is already used"}}`
 	phone := relay.Dial(t)
 	phone.Send(t, harness.AuthPacket(relay.Token, "log", ""))
 	phone.Expect(t, taken)
-	phone.Auth(t, relay.Token, "phone", "") // the socket may try again
+	phone.Auth(t, relay.Token, "other", "") // the socket may try again
 	phone.Send(t, harness.AuthPacket(relay.Token, "log", "logs"))
 	phone.Expect(t, taken)
-	phone.Name = "phone"
+	phone.Name = "other"
 	nothingMore(t, relay, phone) // and stays what it is
 	relay.Get(t, "/log.send?text=t").ExpectStatuses(t, statuses{"log": "ok"})
 }

@@ -11,12 +11,17 @@ import (
 	"mpush/test/harness"
 )
 
-func TestWebhookIsAskedWithGETAndItsAnswerIsTheAck(t *testing.T) {
+func TestWebhookClient(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
 	relay := harness.Start(t, harness.Object{"webhook": hooks(3000, harness.Object{
 		"name": "wh1", "group": "group2", "url": e.server.URL + "/hook?key=1", "method": "GET",
 	})})
+	t.Run("IsAskedWithGETAndItsAnswerIsTheAck", func(t *testing.T) { showItIsAskedWithGET(t, relay, e) })
+	t.Run("NameIsRefusedToSockets", func(t *testing.T) { showItsNameIsRefused(t, relay) })
+}
+
+func showItIsAskedWithGET(t *testing.T, relay *harness.Relay, e *endpoint) {
 	answer := relay.Begin(t, get("/wh1.send?text=text10&desp=desp10&a=233&b=%7B%22hello%22:%22world%22%7D"))
 	h := e.next()
 	mid := answer().ExpectStatuses(t, statuses{"wh1": "ok"})
@@ -82,10 +87,7 @@ func TestWebhookThatFailsInManyWaysGetsAllMessagesInOrder(t *testing.T) {
 }
 
 // "A name held by another kind of exclusive channel: 403".
-func TestWebhookClientsNameIsRefusedToSockets(t *testing.T) {
-	t.Parallel()
-	e := newEndpoint(t)
-	relay := harness.Start(t, harness.Object{"webhook": hooks(300, e.client("wh1"))})
+func showItsNameIsRefused(t *testing.T, relay *harness.Relay) {
 	phone := relay.Dial(t)
 	phone.Send(t, harness.AuthPacket(relay.Token, "wh1", ""))
 	phone.Expect(t, `{"cmd":"AUTH","data":{"code":403,"msg":"The name [wh1] is already used"}}`)

@@ -63,10 +63,9 @@ func TestEndpointsWithinTheServersNetworkAreRefused(t *testing.T) {
 }
 
 // "`fcmServerKey` … absent when web push is off", and its commands are unknown.
-func TestWebpushMayBeSwitchedOff(t *testing.T) {
-	t.Parallel()
-	relay := harness.Start(t, harness.Object{"webpush": harness.Object{"enabled": false}})
-	phone := relay.Receiver(t, "phone") // expects the reply without keys
+func showWebpushMayBeSwitchedOff(t *testing.T, w wire) {
+	relay := w.open
+	phone := relay.Receiver(t, "plain") // expects the reply without keys
 	phone.Send(t, `{"cmd":"REGISTER_WEBPUSH","data":{"endpoint":"https://push.example.com/x"}}`)
 	phone.ExpectInfo(t, "unknown cmd", "REGISTER_WEBPUSH")
 }

@@ -10,9 +10,8 @@ import (
 	"mpush/test/harness"
 )
 
-func TestHTTPIngress(t *testing.T) {
+func showHTTPIngress(t *testing.T, w wire) {
 	t.Parallel()
-	w := startWire(t)
 	for _, row := range deliveries() {
 		t.Run(row.line, func(t *testing.T) {
 			t.Parallel()

@@ -36,6 +36,17 @@ func startWire(t *testing.T) wire {
 	}
 }
 
+func TestWire(t *testing.T) {
+	t.Parallel()
+	w := startWire(t)
+	t.Run("HTTPIngress", func(t *testing.T) { showHTTPIngress(t, w) })
+	t.Run("WebsocketChannel", func(t *testing.T) { showWebsocketChannel(t, w) })
+	t.Run("OneRelay", func(t *testing.T) {
+		t.Parallel()
+		runAll(t, w, oneRelayShows())
+	})
+}
+
 // name returns a receiver's name, or a group's, that no other row uses.
 func (w wire) name() string { return fmt.Sprintf("n%d", w.names.Add(1)) }
 
@@ -57,6 +68,23 @@ func runAll(t *testing.T, w wire, rows []show) {
 			t.Parallel()
 			row.run(t, w)
 		})
+	}
+}
+
+// oneRelayShows are tests of their own that do with the open relay, each with
+// receivers and groups that are nowhere else.
+func oneRelayShows() []show {
+	return []show{
+		{"MessageReachesAConnectedReceiverAndItsAckTheSender", showMessageReachesAConnectedReceiverAndItsAckTheSender},
+		{"CoreAndChannelsAreThreeProcesses", showCoreAndChannelsAreThreeProcesses},
+		{"NewerSocketTakesOverTheNameWithTheMessageInFlight", showNewerSocketTakesOverTheNameWithTheMessageInFlight},
+		{"RepeatedGroupSendIsForThoseOfTheFirst", showRepeatedGroupSendIsForThoseOfTheFirst},
+		{"SendWaitsForAReceiverThatComesLaterAndTraceTellsTheStory", showSendWaitsForAReceiverThatComesLaterAndTraceTellsTheStory},
+		{"SendThatIsNotDeliveredInTimeExitsWithThree", showSendThatIsNotDeliveredInTimeExitsWithThree},
+		{"SecondSignalEndsWhatTheFirstDoesNot", showSecondSignalEndsWhatTheFirstDoesNot},
+		{"ListenGivesACommandMoreThanAnEnvironmentHolds", showListenGivesACommandMoreThanAnEnvironmentHolds},
+		{"ListenKeepsWhatItCouldNotWriteInTheQueue", showListenKeepsWhatItCouldNotWriteInTheQueue},
+		{"WebpushMayBeSwitchedOff", showWebpushMayBeSwitchedOff},
 	}
 }
 

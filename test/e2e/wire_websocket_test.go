@@ -12,9 +12,8 @@ import (
 	"mpush/test/harness"
 )
 
-func TestWebsocketChannel(t *testing.T) {
+func showWebsocketChannel(t *testing.T, w wire) {
 	t.Parallel()
-	w := startWire(t)
 	for _, row := range faults() {
 		t.Run(row.line, func(t *testing.T) {
 			t.Parallel()
