@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"mpush/core/config"
 	"mpush/core/schema"
@@ -19,6 +20,20 @@ func (f sectionFaults) Error() string {
 		return f[0].Error()
 	}
 	return fmt.Sprintf("%v (and %d more)", f[0], len(f)-1)
+}
+
+// CheckSection checks a channel's section, "" or JSON, with its plugin's schema as
+// a start does, for who tests a plugin. The faults are the section's; the error
+// says what about the schema is not served.
+func CheckSection(schemaText, section []byte) (faults []string, err error) {
+	compiled, err := schema.Compile(schemaText)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range compiled.Check(section, config.UnknownKey) {
+		faults = append(faults, strings.TrimPrefix(f.Path+": "+f.Message, ": "))
+	}
+	return faults, nil
 }
 
 // judge checks a section with the schema that the plugin tells, if it does, and

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tailscale/hujson"
 
+	"mpush/core"
 	"mpush/sdk/plugintest/conformance"
 )
 
@@ -80,6 +81,7 @@ Arguments that begin with a dash stand behind "--".`,
 func (p *pluginTest) target(ctx context.Context, in io.Reader, args []string) (conformance.Target, error) {
 	t := conformance.Target{
 		Command: args, DisableMTLS: !p.mtls, Channel: p.name, Receivers: p.receivers, Patience: p.timeout,
+		Section: core.CheckSection,
 	}
 	if p.timeout <= 0 {
 		return t, exitError{fmt.Errorf("--timeout: expected a time such as 30s, not %v", p.timeout), exitUsage}

@@ -23,7 +23,7 @@ func configuring() []Check {
 	return []Check{
 		{
 			Name:  "config",
-			Shows: "Configure takes the given section.",
+			Shows: "The given section fits the schema, and Configure takes it.",
 			needs: []string{"describe"},
 			run:   takesConfig,
 		},
@@ -31,12 +31,14 @@ func configuring() []Check {
 			Name:  "config-unknown-key",
 			Shows: "A key that the plugin does not know is refused, by its name: a slip of the operator's does not go unseen.",
 			needs: []string{"config"},
+			wants: []string{"schema"},
 			run:   refusesUnknownKey,
 		},
 		{
 			Name:  "config-wrong-type",
 			Shows: "A value of the wrong JSON type is refused with the path of its key.",
 			needs: []string{"config"},
+			wants: []string{"schema"},
 			run:   refusesWrongTypes,
 		},
 		{
@@ -74,7 +76,24 @@ func isError(d *pluginpb.Diagnostic) bool {
 	return d.GetSeverity() != pluginpb.Severity_SEVERITY_WARNING && d.GetSeverity() != pluginpb.Severity_SEVERITY_INFO
 }
 
+// unfit is what the core finds wrong with a section before Configure: nothing
+// if it does not serve the schema, which is the check "schema"'s to tell.
+func (k *Kit) unfit(section string) []string {
+	text := k.manifest.GetConfigSchema()
+	if k.target.Section == nil || len(text) == 0 {
+		return nil
+	}
+	faults, err := k.target.Section(text, []byte(section))
+	if err != nil {
+		return nil
+	}
+	return faults
+}
+
 func takesConfig(ctx context.Context, k *Kit) error {
+	if faults := k.unfit(k.target.Config); len(faults) > 0 {
+		return fmt.Errorf("the section is refused by the plugin's own schema, before Configure: %s", listed(faults))
+	}
 	l, err := k.introduced(ctx)
 	if err != nil {
 		return err
@@ -104,12 +123,16 @@ func (k *Kit) section() (map[string]json.RawMessage, error) {
 	return keys, nil
 }
 
-// refused tries a section, in a life of its own, and returns the paths of the
-// errors.
-func (k *Kit) refused(ctx context.Context, keys map[string]json.RawMessage) (paths []string, err error) {
+// refused tries a section that differs from the target's in one key, in a life of
+// its own, and returns the paths of the errors. What the core refuses by the
+// schema is refused for that key: the plugin does not see it.
+func (k *Kit) refused(ctx context.Context, keys map[string]json.RawMessage, key string) (paths []string, err error) {
 	text, err := json.Marshal(keys)
 	if err != nil {
 		return nil, err
+	}
+	if len(k.unfit(string(text))) > 0 {
+		return []string{key}, nil
 	}
 	l, err := k.introduced(ctx)
 	if err != nil {
@@ -161,11 +184,13 @@ func refusesUnknownKey(ctx context.Context, k *Kit) error {
 	keys[strangeKey] = json.RawMessage("true")
 	switch rootOf(k.manifest.GetConfigSchema())["additionalProperties"] {
 	case false:
-		return nil // the core refuses it
+		if k.target.Section == nil {
+			return nil // the core refuses it
+		}
 	case true:
 		return skip("its schema allows any key")
 	}
-	paths, err := k.refused(ctx, keys)
+	paths, err := k.refused(ctx, keys, strangeKey)
 	switch {
 	case err != nil:
 		return err
@@ -194,7 +219,7 @@ func refusesWrongTypes(ctx context.Context, k *Kit) error {
 		}
 		bad := maps.Clone(keys)
 		bad[key] = otherType(keys[key])
-		paths, err := k.refused(ctx, bad)
+		paths, err := k.refused(ctx, bad, key)
 		if err != nil {
 			return err
 		}

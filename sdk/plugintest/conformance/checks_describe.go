@@ -44,7 +44,7 @@ func describing() []Check {
 		},
 		{
 			Name:  "schema",
-			Shows: "The config schema, if the plugin has one, is a JSON Schema that refers to nothing outside of itself.",
+			Shows: "The config schema, if the plugin has one, is a JSON Schema that refers to nothing outside of itself, and that the core serves.",
 			needs: []string{"describe"},
 			run:   hasSchema,
 		},
@@ -173,6 +173,13 @@ func hasSchema(_ context.Context, k *Kit) error {
 	}
 	if ref := outsideRef(schema); ref != "" {
 		return fmt.Errorf("config_schema refers to %q: the core fetches nothing, refer to #/$defs alone", ref)
+	}
+	if k.target.Section == nil {
+		k.note("it was not compiled: mpush plugin test does that")
+		return nil
+	}
+	if _, err := k.target.Section(text, nil); err != nil {
+		return fmt.Errorf("config_schema is not served by the core, which would not start the plugin: %w", err)
 	}
 	return nil
 }

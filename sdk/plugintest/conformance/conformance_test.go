@@ -95,6 +95,7 @@ func (s *served) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientC
 func failures(t *testing.T, target conformance.Target, which func(conformance.Check) bool) (failed []string) {
 	t.Helper()
 	target.Config = crookedSection
+	target.Section = bySchema
 	target.Commands = []conformance.Command{{Name: "CROOK", Data: "{}"}}
 	target.Receivers = []string{"ahead", "plain"}
 	target.Messages = 80
@@ -149,6 +150,12 @@ func TestHonestPluginPasses(t *testing.T) {
 			t.Errorf("failed: %q", failed)
 		}
 	})
+	t.Run("by its schema", func(t *testing.T) {
+		t.Parallel()
+		if failed := failures(t, inProcess(honestBySchema), func(c conformance.Check) bool { return strings.HasPrefix(c.Name, "config") }); len(failed) > 0 {
+			t.Errorf("failed: %q", failed)
+		}
+	})
 	t.Run("without mTLS", func(t *testing.T) {
 		t.Parallel()
 		target := asProcess(t, "")
@@ -162,10 +169,12 @@ func TestHonestPluginPasses(t *testing.T) {
 // vices are those of the crooked plugin, each with the check that must find it.
 func vices() map[string]string {
 	all := map[string]string{
-		"schema that is no JSON":      "schema",
-		"outcomes, two of them":       "outcomes",
-		"kinds that are unknown":      "kinds",
-		"drain that leaves something": "drain",
+		"schema that is no JSON":               "schema",
+		"schema that is not served":            "schema",
+		"schema that the section does not fit": "config",
+		"outcomes, two of them":                "outcomes",
+		"kinds that are unknown":               "kinds",
+		"drain that leaves something":          "drain",
 	}
 	for _, check := range conformance.Checks() {
 		all[check.Name] = check.Name

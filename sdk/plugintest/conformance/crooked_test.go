@@ -40,6 +40,37 @@ type crooked struct {
 
 const crookedSection = `{"keys": {"a": 1}, "name": "x"}`
 
+// honestBySchema is no vice: its schema alone says of what kind a name is.
+const honestBySchema = "honest by its schema"
+
+const unservedSchema = `{"$schema": "http://json-schema.org/draft-07/schema#"}`
+
+// bySchema knows of schemas what the crooked plugin's hold: a core knows more.
+func bySchema(schema, section []byte) (faults []string, err error) {
+	var s struct {
+		Properties struct {
+			Name struct {
+				Type string
+				Enum []any
+			}
+		}
+	}
+	if err := json.Unmarshal(schema, &s); err != nil || string(schema) == unservedSchema {
+		return nil, errors.Join(err, errors.New("another draft"))
+	}
+	var given struct{ Name any }
+	if len(section) > 0 {
+		if err := json.Unmarshal(section, &given); err != nil {
+			return []string{err.Error()}, nil
+		}
+	}
+	_, isText := given.Name.(string)
+	if s.Properties.Name.Type == "number" && isText || s.Properties.Name.Enum != nil && !isText {
+		faults = append(faults, "name: wrong")
+	}
+	return faults, nil
+}
+
 func newCrooked(vice string, running *atomic.Bool) *crooked {
 	return &crooked{vice: vice, running: running, ended: map[string]uint64{}}
 }
@@ -58,6 +89,12 @@ func (c *crooked) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginp
 		m.ConfigSchema = []byte(`{"$ref": "https://example.com/schema.json"}`)
 	case "schema that is no JSON":
 		m.ConfigSchema = []byte(`{"type": `)
+	case "schema that is not served":
+		m.ConfigSchema = []byte(unservedSchema)
+	case "schema that the section does not fit":
+		m.ConfigSchema = []byte(`{"properties": {"name": {"type": "number"}}}`)
+	case honestBySchema:
+		m.ConfigSchema = []byte(`{"properties": {"name": {"enum": ["x"]}}}`)
 	}
 	return m, nil
 }
@@ -79,7 +116,7 @@ func (c *crooked) Configure(_ context.Context, request *pluginpb.ConfigureReques
 			if c.vice != "config-unknown-key" {
 				refuse(key)
 			}
-		case key == "keys" && !isObject, key == "name" && !isText:
+		case key == "keys" && !isObject, key == "name" && !isText && c.vice != honestBySchema:
 			if c.vice != "config-wrong-type" {
 				refuse(key)
 			}

@@ -32,6 +32,11 @@ type Target struct {
 	Channel string
 	// Config is the operator's section, JSON; "" is none.
 	Config string
+	// Section, if set, judges a section, "" or JSON, by the plugin's schema as the
+	// core does before Configure: the faults are the section's, each with its
+	// path, and the error says what about the schema is not served. "mpush plugin
+	// test" has the core's own; without it no schema is compiled.
+	Section func(schema, section []byte) (faults []string, err error)
 	// Commands are sent before anything is delivered, for a plugin that gets
 	// its routes by a command that it claims.
 	Commands []Command
