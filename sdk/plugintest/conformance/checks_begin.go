@@ -67,7 +67,10 @@ func declares(ctx context.Context, k *Kit) error {
 	if len(declared) != 1 {
 		return fmt.Errorf("%d Declare envelopes before Start was answered: send the complete set in one", len(declared))
 	}
-	return wellDeclared(declared[0])
+	if declared[0].GetRequestId() == 0 {
+		return errors.New("Declare has no request_id: give it one, the core calls Start when it has answered")
+	}
+	return wellDeclared(declared[0].GetDeclare())
 }
 
 // listensBeforeStart looks at what was open when Start was called.
@@ -92,9 +95,10 @@ func wellDeclared(d *pluginpb.Declare) error {
 	seen := map[string]bool{}
 	for i, r := range d.GetRoutes() {
 		name := r.GetReceiver()
+		err := misnamed("receiver", name, "group", r.GetGroup())
 		switch {
-		case name == "":
-			wrong = append(wrong, fmt.Sprintf("route %d names no receiver", i))
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("route %d: %v", i, err))
 		case seen[name]:
 			wrong = append(wrong, fmt.Sprintf("%q is declared twice", name))
 		case len(r.GetAddress()) > mostAddressBytes:

@@ -225,7 +225,7 @@ func (l *life) declaredRoutes() []*pluginpb.DeclaredRoute {
 	if len(l.declared) == 0 {
 		return nil
 	}
-	return slices.SortedFunc(slices.Values(l.declared[0].GetRoutes()), func(a, b *pluginpb.DeclaredRoute) int {
+	return slices.SortedFunc(slices.Values(l.declared[0].GetDeclare().GetRoutes()), func(a, b *pluginpb.DeclaredRoute) int {
 		return strings.Compare(a.GetReceiver(), b.GetReceiver())
 	})
 }

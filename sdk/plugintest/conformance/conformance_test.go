@@ -172,9 +172,18 @@ func vices() map[string]string {
 		"schema that is no JSON":               "schema",
 		"schema that is not served":            "schema",
 		"schema that the section does not fit": "config",
+		"declare without an id":                "declare",
+		"declare a name with a line in it":     "declare",
+		"declare a group that is too long":     "declare",
 		"outcomes, two of them":                "outcomes",
 		"kinds that are unknown":               "kinds",
 		"drain that leaves something":          "drain",
+		"declare again":                        "requests",
+		"publish to a name that is too long":   "requests",
+		"attach to a group with a line in it":  "requests",
+		"authenticate nobody":                  "requests",
+		"announce too much":                    "requests",
+		"keep too much":                        "requests",
 	}
 	for _, check := range conformance.Checks() {
 		all[check.Name] = check.Name

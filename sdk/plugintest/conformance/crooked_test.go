@@ -191,15 +191,8 @@ func (c *crooked) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, p
 			c.leave()
 		}
 	}()
-	if err := stream.Send(&pluginpb.PluginFrame{Envelopes: []*pluginpb.PluginEnvelope{{
-		RequestId: 1, Body: &pluginpb.PluginEnvelope_Declare{Declare: c.declare()},
-	}}}); err != nil {
+	if err := stream.Send(&pluginpb.PluginFrame{Envelopes: append([]*pluginpb.PluginEnvelope{c.declare()}, c.requests()...)}); err != nil {
 		return err
-	}
-	if c.vice == "requests" {
-		_ = stream.Send(&pluginpb.PluginFrame{Envelopes: []*pluginpb.PluginEnvelope{{
-			RequestId: 2, Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{Text: "to whom?"}},
-		}}})
 	}
 	for {
 		frame, err := stream.Recv()
@@ -225,7 +218,37 @@ func (c *crooked) Exchange(stream grpc.BidiStreamingServer[pluginpb.CoreFrame, p
 	}
 }
 
-func (c *crooked) declare() *pluginpb.Declare {
+// requests are sent when the plugin has declared its routes.
+func (c *crooked) requests() (all []*pluginpb.PluginEnvelope) {
+	switch c.vice {
+	case "requests":
+		all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{Text: "to whom?"}}})
+	case "publish to a name that is too long":
+		all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
+			SendType: pluginpb.SendType_SEND_TYPE_PERSONAL, Target: strings.Repeat("x", 257),
+		}}})
+	case "attach to a group with a line in it":
+		all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{Name: "ann", Group: "a\nb"}}})
+	case "authenticate nobody":
+		all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Authenticate{Authenticate: &pluginpb.Authenticate{}}})
+	case "announce too much":
+		all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Announce{Announce: &pluginpb.Announce{
+			Fields: map[string][]byte{"a": []byte(`"` + strings.Repeat("x", 64<<10) + `"`)},
+		}}})
+	case "keep too much":
+		for i := range 17 {
+			all = append(all, &pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_StatePut{StatePut: &pluginpb.StatePut{
+				Key: fmt.Sprint(i), Value: make([]byte, 64<<10),
+			}}})
+		}
+	}
+	for i, e := range all {
+		e.RequestId = uint64(i + 2)
+	}
+	return all
+}
+
+func (c *crooked) declare() *pluginpb.PluginEnvelope {
 	policy := &pluginpb.Policy{Exclusive: true, Acks: c.vice != "kinds", Prefetch: 4}
 	d := &pluginpb.Declare{Routes: []*pluginpb.DeclaredRoute{
 		{Receiver: "ahead", Policy: policy},
@@ -234,10 +257,18 @@ func (c *crooked) declare() *pluginpb.Declare {
 	switch c.vice {
 	case "declare":
 		d.Routes = append(d.Routes, d.Routes[0])
+	case "declare a name with a line in it":
+		d.Routes = append(d.Routes, &pluginpb.DeclaredRoute{Receiver: "a\nb"})
+	case "declare a group that is too long":
+		d.Routes[1].Group = strings.Repeat("x", 257)
 	case "crash":
 		d.Routes[0].Receiver = fmt.Sprint("ahead-", os.Getpid())
 	}
-	return d
+	e := &pluginpb.PluginEnvelope{RequestId: 1, Body: &pluginpb.PluginEnvelope_Declare{Declare: d}}
+	if c.vice == "declare without an id" {
+		e.RequestId = 0
+	}
+	return e
 }
 
 func (c *crooked) take(e *pluginpb.CoreEnvelope) ([]*pluginpb.PluginEnvelope, error) {
@@ -246,6 +277,11 @@ func (c *crooked) take(e *pluginpb.CoreEnvelope) ([]*pluginpb.PluginEnvelope, er
 	switch {
 	case e.GetDeliver() != nil:
 		var all []*pluginpb.PluginEnvelope
+		if c.vice == "declare again" && !c.busy {
+			again := c.declare()
+			again.RequestId = 2
+			all = append(all, again)
+		}
 		for _, r := range e.GetDeliver().GetRoutes() {
 			if c.vice == "unknown-receiver" && r.GetReceiver() != "ahead" && r.GetReceiver() != "plain" {
 				return nil, errors.New("who is that?")

@@ -44,7 +44,7 @@ type life struct {
 	endedBy  error
 	out      []*pluginpb.CoreFrame
 	wake     chan struct{}
-	declared []*pluginpb.Declare
+	declared []*pluginpb.PluginEnvelope // one, unless the plugin errs
 	replies  map[uint64]*pluginpb.CommandReply
 	ledger   ledger
 }

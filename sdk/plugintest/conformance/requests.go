@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
+	"mpush/sdk/packet"
 	"mpush/sdk/pluginpb"
 )
 
@@ -22,7 +24,11 @@ func (l *life) answer(e *pluginpb.PluginEnvelope) {
 	id := e.GetRequestId()
 	switch body := e.GetBody().(type) {
 	case *pluginpb.PluginEnvelope_Declare:
-		l.declared = append(l.declared, body.Declare)
+		if l.declared = append(l.declared, e); len(l.declared) > 1 {
+			l.misformed("a second Declare: send one in the life of a stream, with all routes")
+			l.done(id, refuse(pluginpb.ErrorCode_ERROR_CODE_INVALID, "routes are declared once per stream"))
+			return
+		}
 		for _, r := range body.Declare.GetRoutes() {
 			l.raise(r)
 		}
@@ -33,7 +39,12 @@ func (l *life) answer(e *pluginpb.PluginEnvelope) {
 		_, refused := l.caller(body.Unregister.GetCredentials())
 		l.done(id, refused)
 	case *pluginpb.PluginEnvelope_Authenticate:
-		l.session(id, body.Authenticate.GetName(), 0, l.admit(body.Authenticate.GetCredentials()))
+		a := body.Authenticate
+		refused := l.admit(a.GetCredentials())
+		if invalid := l.named("Authenticate", "name", a.GetName(), "group", a.GetGroup()); refused == nil {
+			refused = invalid
+		}
+		l.session(id, a.GetName(), 0, refused)
 	case *pluginpb.PluginEnvelope_Attach:
 		l.attach(id, body.Attach)
 	case *pluginpb.PluginEnvelope_Detach:
@@ -49,12 +60,7 @@ func (l *life) answer(e *pluginpb.PluginEnvelope) {
 			RequestId: id, Error: refuse(pluginpb.ErrorCode_ERROR_CODE_UNKNOWN_COMMAND, "nobody claims it"),
 		}}})
 	case *pluginpb.PluginEnvelope_Announce:
-		for name, value := range body.Announce.GetFields() {
-			if !json.Valid(value) {
-				l.misformed("Announce: the value of %q is not JSON", name)
-			}
-		}
-		l.done(id, nil)
+		l.done(id, l.announce(body.Announce))
 	case *pluginpb.PluginEnvelope_StateGet:
 		l.send(&pluginpb.CoreEnvelope{Body: &pluginpb.CoreEnvelope_State{State: &pluginpb.StateResult{
 			RequestId: id, Entries: l.kit.stateWith(body.StateGet.GetPrefix()),
@@ -108,6 +114,28 @@ func (l *life) admit(c *pluginpb.Credentials) *pluginpb.Error {
 	return refuse(pluginpb.ErrorCode_ERROR_CODE_UNAUTHENTICATED, "Token invalid")
 }
 
+// misnamed says why a receiver, or what else has a name, and its group can not be
+// called that, each after the name of its field. No group is in order.
+func misnamed(field, name, groupField, group string) error {
+	if err := packet.CheckName(field, name); err != nil {
+		return err
+	}
+	if group == "" {
+		return nil
+	}
+	return packet.CheckName(groupField, group)
+}
+
+// named refuses names that no core would take.
+func (l *life) named(request, field, name, groupField, group string) *pluginpb.Error {
+	err := misnamed(field, name, groupField, group)
+	if err == nil {
+		return nil
+	}
+	l.misformed("%s: %v", request, err)
+	return refuse(pluginpb.ErrorCode_ERROR_CODE_INVALID, err.Error())
+}
+
 // session answers Authenticate and Attach.
 func (l *life) session(id uint64, name string, generation uint64, refused *pluginpb.Error) {
 	result := &pluginpb.SessionResult{RequestId: id, Error: refused}
@@ -122,9 +150,8 @@ func (l *life) session(id uint64, name string, generation uint64, refused *plugi
 
 func (l *life) attach(id uint64, a *pluginpb.Attach) {
 	refused := l.admit(a.GetCredentials())
-	if a.GetName() == "" {
-		l.misformed("Attach without a name")
-		refused = refuse(pluginpb.ErrorCode_ERROR_CODE_INVALID, "name missing")
+	if invalid := l.named("Attach", "name", a.GetName(), "group", a.GetGroup()); refused == nil {
+		refused = invalid
 	}
 	if refused != nil {
 		l.session(id, "", 0, refused)
@@ -145,6 +172,9 @@ func (l *life) register(r *pluginpb.Register) *pluginpb.Error {
 	if n := len(r.GetAddress()); n > mostAddress {
 		l.misformed("Register: an address of %d bytes: keep %d at most", n, mostAddress)
 		return refuse(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "address")
+	}
+	if invalid := l.named("Register", "receiver", r.GetReceiver(), "group", r.GetGroup()); invalid != nil {
+		return invalid
 	}
 	route := &pluginpb.DeclaredRoute{Receiver: r.GetReceiver(), Group: r.GetGroup(), Address: r.GetAddress(), Policy: r.GetPolicy()}
 	l.kit.mu.Lock()
@@ -173,8 +203,8 @@ func (l *life) publish(id uint64, p *pluginpb.Publish) {
 	if p.GetSendType() != pluginpb.SendType_SEND_TYPE_PERSONAL && p.GetSendType() != pluginpb.SendType_SEND_TYPE_GROUP {
 		wrong("send_type %d: say whether the target is a receiver or a group", p.GetSendType())
 	}
-	if p.GetTarget() == "" {
-		wrong("no target")
+	if err := misnamed("target", p.GetTarget(), "", ""); err != nil {
+		wrong("%v", err)
 	}
 	if extra := p.GetExtra(); len(extra) > 0 && (!json.Valid(extra) || !strings.HasPrefix(strings.TrimSpace(string(extra)), "{")) {
 		wrong("extra is no JSON object")
@@ -196,12 +226,40 @@ func (l *life) publish(id uint64, p *pluginpb.Publish) {
 	}
 }
 
+// announce takes what the plugin tells clients.
+func (l *life) announce(a *pluginpb.Announce) *pluginpb.Error {
+	const mostBytes = 64 << 10
+	size := 0
+	for name, value := range a.GetFields() {
+		size += len(name) + len(value)
+		if !json.Valid(value) || !utf8.Valid(value) {
+			l.misformed("Announce: the value of %q is no JSON in UTF-8", name)
+			return refuse(pluginpb.ErrorCode_ERROR_CODE_INVALID, "malformed")
+		}
+	}
+	if size > mostBytes {
+		l.misformed("Announce: names and values of %d bytes: keep to %d together", size, mostBytes)
+		return refuse(pluginpb.ErrorCode_ERROR_CODE_TOO_LARGE, "announcements")
+	}
+	return nil
+}
+
 // keep writes an entry of the plugin's state.
 func (l *life) keep(put *pluginpb.StatePut) *pluginpb.Error {
-	const mostKey, mostValue = 256, 64 << 10
+	const mostKey, mostValue, mostTogether = 256, 64 << 10, 1 << 20
 	if n := len(put.GetKey()); n == 0 || n > mostKey || len(put.GetValue()) > mostValue {
 		l.misformed("StatePut: a key of %d bytes with a value of %d: keep to 1 to %d and %d", n, len(put.GetValue()), mostKey, mostValue)
 		return refuse(pluginpb.ErrorCode_ERROR_CODE_INVALID, "key or value too long")
+	}
+	size := len(put.GetKey()) + len(put.GetValue())
+	for key, value := range l.kit.stateWith("") {
+		if key != put.GetKey() {
+			size += len(key) + len(value)
+		}
+	}
+	if size > mostTogether && len(put.GetValue()) > 0 {
+		l.misformed("StatePut: entries of %d bytes: keep to %d together, keys and values", size, mostTogether)
+		return refuse(pluginpb.ErrorCode_ERROR_CODE_LIMIT, "the channel's state")
 	}
 	l.kit.mu.Lock()
 	defer l.kit.mu.Unlock()
