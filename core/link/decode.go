@@ -271,14 +271,15 @@ func (l *Link) register(id uint64, r *pluginpb.Register) engine.Event {
 }
 
 func (l *Link) declareRoutes(id uint64, d *pluginpb.Declare) engine.Event {
-	if id == 0 {
-		return nil // nobody would hear of a refusal
-	}
 	if l.declared {
 		l.done(id, refusal(pluginpb.ErrorCode_ERROR_CODE_INVALID, "routes are declared once per stream"))
 		return nil
 	}
 	l.declared = true
+	if id == 0 { // the engine would not answer, which the channel's start waits for
+		l.refuseRoutes("Declare has no request_id")
+		return nil
+	}
 	takeNames := l.has(pluginpb.Right_RIGHT_TAKE_NAMES)
 	event := &engine.Declare{
 		Link: l.id, Request: request(id, declareRequest), TakeNames: takeNames, OwnOnly: !takeNames && !l.vouched(pass{}),

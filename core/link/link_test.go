@@ -300,6 +300,40 @@ func TestDeclareStartsTheChannelOrEndsTheStream(t *testing.T) {
 	}
 }
 
+func TestDeclareThatWantsNoAnswerEndsTheStream(t *testing.T) {
+	p := newCore(t).connect("p")
+	p.say(declare(0))
+	var err error
+	select {
+	case err = <-p.ended:
+	case <-time.After(time.Minute):
+		t.Fatal("the stream goes on")
+	}
+	p.ended <- err
+	if err == nil || !strings.Contains(err.Error(), "Declare has no request_id") {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+func TestSecondDeclareIsRefusedAlone(t *testing.T) {
+	p := newCore(t).connect("p")
+	p.say(declare(1, "hook"))
+	if d := p.hear().GetDone(); d.GetRequestId() != 1 || d.GetError() != nil {
+		t.Fatal(d)
+	}
+	p.say(declare(0), declare(2))
+	if d := p.hear().GetDone(); d.GetRequestId() != 2 || d.GetError().GetCode() != pluginpb.ErrorCode_ERROR_CODE_INVALID {
+		t.Errorf("declared again: %v", d)
+	}
+	p.link.Ready()
+	p.say(publish(3, withToken(), "hook"))
+	for range 2 { // it has its route
+		if env := p.hear(); env.GetDeliver() == nil && env.GetPublished() == nil {
+			t.Errorf("got %v", env)
+		}
+	}
+}
+
 func TestClaimedCommandsReachTheirChannelAndComeBack(t *testing.T) {
 	c := newCore(t)
 	if err := c.board.Claim("push", []string{"SUBSCRIBE"}); err != nil {

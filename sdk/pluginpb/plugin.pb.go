@@ -1500,7 +1500,8 @@ func (x *PluginFrame) GetEnvelopes() []*PluginEnvelope {
 type PluginEnvelope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the plugin, unique among its unanswered requests of this stream.
-	// 0: no answer is wanted. Each request names the kind of its answer.
+	// 0: no answer is wanted, save by Declare. Each request names the kind of its
+	// answer.
 	RequestId uint64 `protobuf:"varint,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
@@ -3188,7 +3189,9 @@ func (x *Policy) GetRetryMaxMs() uint32 {
 
 // Declare is the complete set of routes that the plugin's configuration names.
 // Routes of an earlier Declare that are absent are retired; their queue stays.
-// Every plugin sends it once per stream, be it empty, before Start.
+// Every plugin sends it once per stream, be it empty, before Start, and with a
+// request_id: Start waits for its answer, and a stream with one that wants none
+// is ended. A second one is refused with INVALID and changes nothing.
 type Declare struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Routes        []*DeclaredRoute       `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
