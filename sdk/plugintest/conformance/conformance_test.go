@@ -212,6 +212,27 @@ func TestEachViceFailsItsCheckAlone(t *testing.T) {
 	}
 }
 
+func TestSkippedChecksSayThatTheRouteIsGone(t *testing.T) {
+	t.Parallel()
+	target := inProcess(honestlyGone)
+	target.Config, target.Patience = crookedSection, 20*time.Second
+	kit, err := conformance.New(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kit.Close()
+	results := map[string]conformance.Result{}
+	for _, check := range conformance.Checks() {
+		results[check.Name] = kit.Run(t.Context(), check)
+	}
+	if failed := kit.Failed(); len(failed) > 0 {
+		t.Errorf("failed: %+v", failed)
+	}
+	if r := results["redelivery"]; r.Status != conformance.Skipped || !strings.Contains(r.Reason, "ahead") || !strings.Contains(r.Reason, "GONE") {
+		t.Errorf("redelivery: %+v", r)
+	}
+}
+
 func TestChecksHaveNamesAndSentences(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range conformance.Checks() {

@@ -40,6 +40,9 @@ type crooked struct {
 
 const crookedSection = `{"keys": {"a": 1}, "name": "x"}`
 
+// honestlyGone is no vice: what the routes lead to is gone for good.
+const honestlyGone = "honestly gone"
+
 // honestBySchema is no vice: its schema alone says of what kind a name is.
 const honestBySchema = "honest by its schema"
 
@@ -333,6 +336,8 @@ func (c *crooked) deliver(m *pluginpb.Message, r *pluginpb.DeliverRoute) []*plug
 	switch {
 	case c.vice == "outcomes" && m.GetText() == "conformance 7":
 		return nil
+	case c.vice == honestlyGone:
+		return []*pluginpb.PluginEnvelope{say(func(o *pluginpb.Outcome) { o.Kind = pluginpb.OutcomeKind_OUTCOME_KIND_GONE })}
 	case c.vice == "outcomes, two of them" && c.busy:
 		return []*pluginpb.PluginEnvelope{ack, ack}
 	case c.vice == "kinds that are unknown" && c.busy:

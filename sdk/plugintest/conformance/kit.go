@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"mpush/sdk/pluginpb"
@@ -193,7 +194,12 @@ func (k *Kit) egress(ctx context.Context) (*life, error) {
 	if len(l.receivers()) > 0 {
 		return l, nil
 	}
+	l.mu.Lock()
+	gone := slices.Clone(l.ledger.gone)
+	l.mu.Unlock()
 	switch {
+	case len(gone) > 0:
+		return nil, skip("nothing can be delivered any more: the plugin has given up its route to %s with GONE; let its far side take messages, or be away, which is RETRY", listed(gone))
 	case len(l.manifest.GetCommands()) > 0 && len(k.target.Commands) == 0:
 		return nil, skip("nothing can be delivered: the plugin declares no receivers with this configuration; if one of its commands (%s) makes routes, give it with its data (--command NAME=JSON)", listed(l.manifest.GetCommands()))
 	case len(k.target.Receivers) > 0:

@@ -103,6 +103,7 @@ func (l *life) settle(given *lease, o *pluginpb.Outcome) {
 		r.leases, r.waiting = nil, append(anew, r.waiting...)
 	case pluginpb.OutcomeKind_OUTCOME_KIND_GONE:
 		l.lower(r)
+		g.gone = append(g.gone, given.receiver)
 		l.kit.mu.Lock()
 		delete(l.kit.memory.registered, given.receiver)
 		l.kit.mu.Unlock()

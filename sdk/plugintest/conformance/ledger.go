@@ -20,6 +20,7 @@ type ledger struct {
 	wrong map[string][]string
 
 	kinds map[pluginpb.OutcomeKind]int
+	gone  []string  // receivers whose routes the plugin has given up
 	last  time.Time // of an outcome
 }
 
