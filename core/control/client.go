@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,10 +30,35 @@ func NewClient(dataDir string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(dataDir, path, os.Getuid()), nil
+}
+
+// newClient makes a client of the relay that a user runs, as SocketPath has it.
+func newClient(dataDir, path string, user int) *Client {
 	dialer := new(net.Dialer)
 	return &Client{dataDir, &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
-	}}}, nil
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if filepath.Base(path) != socketName {
+				if err := ownedBy(path, user); err != nil {
+					return nil, err
+				}
+			}
+			return dialer.DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// ownedBy refuses what is another user's: anybody may make a socket of any name
+// among the temporary files.
+func ownedBy(path string, user int) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != user {
+		return fmt.Errorf("the control socket %s belongs to user %d, not to %d: it is none of this relay's", path, stat.Uid, user)
+	}
+	return nil
 }
 
 // Close lets go of connections.

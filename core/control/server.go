@@ -57,6 +57,9 @@ type Server struct {
 // maxSocketPath is below what socket addresses can hold, about 108 bytes.
 const maxSocketPath = 100
 
+// socketName is that of a socket in its data directory.
+const socketName = "control.sock"
+
 // SocketPath is where the socket of a data directory is: in it, or, if its path
 // is too long for a socket, among the temporary files under a name made of it.
 func SocketPath(dataDir string) (string, error) {
@@ -64,7 +67,7 @@ func SocketPath(dataDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(absolute, "control.sock")
+	path := filepath.Join(absolute, socketName)
 	if len(path) > maxSocketPath {
 		sum := sha256.Sum256([]byte(absolute))
 		path = filepath.Join(os.TempDir(), fmt.Sprintf("mpush-control-%d-%x.sock", os.Getuid(), sum[:6]))

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mpush/core/record"
 )
 
 func TestSocketIsForItsOwnerAlone(t *testing.T) {
@@ -46,6 +48,28 @@ func TestSocketOfALongPathIsElsewhere(t *testing.T) {
 	}
 	if one == other || len(one) > 104 || filepath.Dir(one) != filepath.Clean(os.TempDir()) {
 		t.Errorf("%s and %s", one, other)
+	}
+}
+
+func TestClientOfALongPathAsksItsOwnUsersSocketAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 20))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path, err := SocketPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, &office{accounts: []record.Account{}}, dir)
+	own := newClient(dir, path, os.Getuid())
+	defer own.Close()
+	if _, err := own.Audit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	other := newClient(dir, path, os.Getuid()+1)
+	defer other.Close()
+	if _, err := other.Audit(t.Context()); err == nil || !strings.Contains(err.Error(), "belongs to user") {
+		t.Errorf("another user's socket: %v", err)
 	}
 }
 
