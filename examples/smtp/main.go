@@ -2,7 +2,7 @@
 //
 //   - main.go: what the channel is, and its life
 //   - config.go: the operator's section
-//   - server.go, reply.go: mail that comes in, and what its sender is told
+//   - server.go, conn.go, reply.go: mail that comes in, and what its sender is told
 //   - parse.go, html.go: what of a mail is the message
 //   - send.go: a message on its way out, and what the answers mean
 //   - compose.go: the mail that is made of it

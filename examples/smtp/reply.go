@@ -19,6 +19,7 @@ var (
 	errAuthRequired = reply(530, 5, 7, 0, "authentication required: the relay's token is the password")
 	errNotHere      = reply(550, 5, 7, 1, "no such domain here")
 	errStopping     = reply(421, 4, 3, 2, "the relay is stopping")
+	errSilent       = reply(451, 4, 4, 2, "nothing came for too long")
 	errLoop         = reply(554, 5, 4, 6, "this mail was made of a message: it would go round")
 )
 
@@ -64,12 +65,20 @@ func authRefusal(err error) *smtp.SMTPError {
 	return reply(454, 4, 7, 0, "the token can not be checked now")
 }
 
-// parseRefusal tells a mail that nobody can read from one that did not come
-// whole.
-func parseRefusal(err error) *smtp.SMTPError {
+// transferRefusal is for a mail that did not come whole, err being what was read
+// at its end.
+func transferRefusal(err error) *smtp.SMTPError {
 	if refused, ok := errors.AsType[*smtp.SMTPError](err); ok {
-		return refused // of the reader: too large
+		return refused // too large, or silent for too long
 	}
+	if errors.Is(err, smtp.ErrTooLongLine) {
+		return reply(554, 5, 6, 0, "a line of the mail is too long")
+	}
+	return reply(451, 4, 4, 2, "the mail did not come whole, send again")
+}
+
+// parseRefusal is for a mail that can not be a message.
+func parseRefusal(err error) *smtp.SMTPError {
 	if errors.Is(err, errTextTooLong) {
 		return reply(552, 5, 3, 4, err.Error())
 	}

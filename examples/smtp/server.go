@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -19,8 +20,6 @@ import (
 )
 
 const (
-	// idleTime is how long a client may be silent (RFC 5321, section 4.5.3.2).
-	idleTime = 5 * time.Minute
 	// publishTime is how long the relay may take to have a mail on disk.
 	publishTime   = time.Minute
 	maxRecipients = 100
@@ -59,21 +58,26 @@ func (s *server) start(ctx context.Context, host sdk.Host, settings inSettings, 
 	if err != nil {
 		return "", err
 	}
+	s.serve(certificate, certificate == nil || loopback(name))
+	return s.listener.Addr().String(), nil
+}
+
+// serve begins to take connections.
+func (s *server) serve(certificate *tls.Certificate, authInTheClear bool) {
 	s.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &session{server: s, remote: remoteOf(c.Conn())}, nil
 	}))
-	s.smtp.Domain = settings.Domain
-	s.smtp.MaxMessageBytes = settings.MaxMessageBytes
+	s.smtp.Domain = s.settings.Domain
+	s.smtp.MaxMessageBytes = s.settings.MaxMessageBytes
 	s.smtp.MaxRecipients = maxRecipients
-	s.smtp.ReadTimeout, s.smtp.WriteTimeout = idleTime, idleTime
+	s.smtp.WriteTimeout = idleTime
 	s.smtp.EnableSMTPUTF8 = true // names may have any letters
 	s.smtp.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 	if certificate != nil {
 		s.smtp.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
 	}
-	s.smtp.AllowInsecureAuth = certificate == nil || loopback(name)
-	s.serving.Go(func() { _ = s.smtp.Serve(s.listener) }) // it ends when stop closes the listener
-	return s.listener.Addr().String(), nil
+	s.smtp.AllowInsecureAuth = authInTheClear
+	s.serving.Go(func() { _ = s.smtp.Serve(idleListener{s.listener}) }) // it ends when stop closes the listener
 }
 
 // stop takes no more mail, waits for what is being taken and closes all
@@ -182,7 +186,14 @@ func (s *session) Data(r io.Reader) error {
 		return errStopping
 	}
 	defer done()
-	parsed, err := parse(r)
+	mail := &transfer{r: r}
+	parsed, err := parse(mail)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, mail) // what need not be read must have come, too
+	}
+	if mail.err != nil {
+		return transferRefusal(mail.err)
+	}
 	if err != nil {
 		return parseRefusal(err)
 	}
@@ -217,6 +228,21 @@ func (s *session) Data(r io.Reader) error {
 		return worst
 	}
 	return nil
+}
+
+// transfer is a mail on its way in. It keeps why it did not come whole: what
+// reads it tells that in words of its own, or does not read it all.
+type transfer struct {
+	r   io.Reader
+	err error
+}
+
+func (t *transfer) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.err = err
+	}
+	return n, err
 }
 
 // Reset forgets the mail, not the client.
