@@ -268,6 +268,8 @@ func TestWhatIsNotForHereIsRefused(t *testing.T) {
 		"no name":        {"@mpush", plainMail, 501},
 		"its own":        {"phone@mpush", "X-Mpush-Mid: 1\n" + plainMail, 554},
 		"broken":         {"phone@mpush", "Content-Type: multipart/mixed; boundary=a\n\n--a\nno header", 554},
+		"too deep":       {"phone@mpush", nested(maxLevels + 1), 554},
+		"a long header":  {"phone@mpush", "Content-Type: multipart/mixed; boundary=a\n\n--a\n" + strings.Repeat("a:\n", 20_000) + "\nhello\n--a--\n", 554},
 		"a long text":    {"phone@mpush", "Subject: long\n\n" + strings.Repeat("0123456789\n", 100_000), 552},
 		"a long mail":    {"phone@mpush", "Subject: long\n\n" + strings.Repeat("0123456789\n", 200_000), 552},
 		"a long subject": {"phone@mpush", "Subject: " + strings.Repeat("x", 1500) + "\n\n", 250},
@@ -280,6 +282,26 @@ func TestWhatIsNotForHereIsRefused(t *testing.T) {
 		if p := e.GetPublish(); p != nil && !strings.HasPrefix(p.GetText(), "xxx") {
 			t.Errorf("published %v", p)
 		}
+	}
+}
+
+// nested is a mail whose text lies in that many multiparts.
+func nested(levels int) string {
+	var mail strings.Builder
+	for i := range levels {
+		fmt.Fprintf(&mail, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i)
+	}
+	mail.WriteString("\nhello")
+	for i := range levels {
+		fmt.Fprintf(&mail, "\n--b%d--", levels-1-i)
+	}
+	return mail.String() + "\n"
+}
+
+func TestMultipartsMayLieInEachOther(t *testing.T) {
+	p, err := parse(strings.NewReader(nested(maxLevels)))
+	if err != nil || p.text != "hello" {
+		t.Errorf("%q, %v", p.text, err)
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"strings"
 
 	"github.com/emersion/go-message"
@@ -19,7 +19,14 @@ import (
 // maxTextBytes is more than a message may have: what is longer need not be read.
 const maxTextBytes = 1 << 20
 
-var errTextTooLong = fmt.Errorf("the text has more than %d bytes", maxTextBytes)
+// maxLevels is how deep multiparts may lie in each other: what is read passes
+// through all of them.
+const maxLevels = 32
+
+var (
+	errTextTooLong = fmt.Errorf("the text has more than %d bytes", maxTextBytes)
+	errTooDeep     = fmt.Errorf("more than %d multiparts lie in each other", maxLevels)
+)
 
 // midHeader is in each mail that this channel sends.
 const midHeader = "X-Mpush-Mid"
@@ -42,42 +49,34 @@ type extra struct {
 
 // parse reads a mail, part by part: attachments are never in memory.
 func parse(r io.Reader) (parsed, error) {
-	reader, err := mail.CreateReader(r)
+	whole, err := message.Read(r)
 	if err != nil && !message.IsUnknownCharset(err) {
 		return parsed{}, err
 	}
-	defer reader.Close()
-	p := parsed{loops: reader.Header.Has(midHeader)}
-	p.subject, _ = reader.Header.Subject() // as far as it can be decoded
-	p.extra.From, _ = reader.Header.Text("From")
-	p.extra.Date = reader.Header.Get("Date")
-	p.extra.MessageID, _ = reader.Header.MessageID()
+	header := mail.Header{Header: whole.Header}
+	p := parsed{loops: header.Has(midHeader)}
+	p.subject, _ = header.Subject() // as far as it can be decoded
+	p.extra.From, _ = header.Text("From")
+	p.extra.Date = header.Get("Date")
+	p.extra.MessageID, _ = header.MessageID()
 	var plain, marked string
-	for {
-		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil && !message.IsUnknownCharset(err) {
-			return parsed{}, err
-		}
-		switch header := part.Header.(type) {
-		case *mail.AttachmentHeader:
-			name, _ := header.Filename()
+	err = eachPart(whole, 0, func(part *message.Entity) (err error) {
+		kind, _, _ := part.Header.ContentType()
+		disposition, _, _ := part.Header.ContentDisposition()
+		switch {
+		case disposition != "inline" && (disposition == "attachment" || !strings.HasPrefix(kind, "text/")):
+			attachment := mail.AttachmentHeader{Header: part.Header}
+			name, _ := attachment.Filename()
 			p.extra.Attachments = append(p.extra.Attachments, clean(name))
-		case *mail.InlineHeader:
-			kind, _, _ := header.ContentType()
-			if kind == "text/plain" && plain == "" {
-				plain, err = readText(part.Body)
-			} else if kind == "text/html" && marked == "" {
-				marked, err = readText(part.Body)
-			} else {
-				err = nil
-			}
-			if err != nil {
-				return parsed{}, err
-			}
+		case kind == "text/plain" && plain == "":
+			plain, err = readText(part.Body)
+		case kind == "text/html" && marked == "":
+			marked, err = readText(part.Body)
 		}
+		return err
+	})
+	if err != nil {
+		return parsed{}, err
 	}
 	if plain == "" {
 		plain = plainOf(marked)
@@ -89,6 +88,35 @@ func parse(r io.Reader) (parsed, error) {
 	p.extra.From = clean(p.extra.From)
 	p.extra.Date, p.extra.MessageID = clean(p.extra.Date), clean(p.extra.MessageID)
 	return p, nil
+}
+
+// eachPart calls do with all parts that are no multiparts, in order. The readers
+// of the standard library bound a part's header, which go-message's do not.
+func eachPart(e *message.Entity, level int, do func(*message.Entity) error) error {
+	kind, params, _ := e.Header.ContentType()
+	if !strings.HasPrefix(kind, "multipart/") {
+		return do(e)
+	}
+	if level == maxLevels {
+		return errTooDeep
+	}
+	parts := multipart.NewReader(e.Body, params["boundary"])
+	for {
+		raw, err := parts.NextRawPart()
+		if err == io.EOF { // itself: within others it is a fault
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		part, err := message.New(message.HeaderFromMap(raw.Header), raw)
+		if err != nil && !message.IsUnknownCharset(err) {
+			return err
+		}
+		if err := eachPart(part, level+1, do); err != nil {
+			return err
+		}
+	}
 }
 
 func readText(r io.Reader) (string, error) {
