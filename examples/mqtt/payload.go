@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"mpush/sdk"
@@ -14,17 +17,19 @@ type object struct {
 	Text  string                     `json:"text"`
 	Desp  string                     `json:"desp"`
 	Extra map[string]json.RawMessage `json:"extra"`
-	// ID is what the sender calls the message by: the same id is the same message.
+	// ID is what the sender calls the message by: what comes again with it is the
+	// same message.
 	ID string `json:"id"`
 }
 
-// read fills in what a payload says.
-func read(message *sdk.Publish, topic string, payload []byte, isJSON bool) error {
+// read fills in what a payload says. id is what its sender calls it by, if it
+// does.
+func read(message *sdk.Publish, topic string, payload []byte, isJSON bool) (id string, err error) {
 	o := object{Text: string(payload)}
 	if isJSON {
 		o = object{}
 		if err := json.Unmarshal(bytes.ToValidUTF8(payload, []byte("\uFFFD")), &o); err != nil {
-			return errors.New("the payload is no JSON object with text, desp, extra and id")
+			return "", errors.New("the payload is no JSON object with text, desp, extra and id")
 		}
 	}
 	if o.Extra == nil {
@@ -35,11 +40,17 @@ func read(message *sdk.Publish, topic string, payload []byte, isJSON bool) error
 	}
 	extra, err := json.Marshal(o.Extra)
 	if err != nil {
-		return err
+		return "", err
 	}
 	message.Text = strings.ToValidUTF8(o.Text, "\uFFFD")
 	message.Desp = o.Desp
 	message.Extra = extra
-	message.IdempotencyKey = o.ID
-	return nil
+	return o.ID, nil
+}
+
+// keyOf makes a key of a message's id. Devices count from 1, each by itself and
+// again after a restart, and the relay refuses a key that another message had.
+func keyOf(broker, topic, id string, m sdk.Publish) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %q %q %q %s", broker, topic, id, m.SendType, m.Target, m.Text, m.Desp, m.Extra))
+	return "mqtt " + hex.EncodeToString(sum[:])
 }

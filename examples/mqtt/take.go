@@ -43,6 +43,10 @@ func (c *channel) take(ctx context.Context, a arrival) {
 		c.ack(a) // nothing of ours
 		return
 	}
+	gone := a.client.Done()
+	if a.packet.QoS == 0 {
+		gone = nil // it does not come again
+	}
 	for hold := firstHold; err == nil; hold = min(2*hold, lastHold) {
 		var later error
 		if later, err = c.publish(ctx, message); later == nil {
@@ -55,10 +59,8 @@ func (c *channel) take(ctx context.Context, a arrival) {
 		}
 		select {
 		case <-time.After(pause):
-		case <-a.client.Done(): // it comes again by the next connection
-			if a.packet.QoS > 0 {
-				return
-			}
+		case <-gone: // it comes again by the next connection
+			return
 		case <-ctx.Done():
 			return
 		}
@@ -123,7 +125,10 @@ func (c *channel) messageOf(a arrival) (sdk.Publish, error) {
 				return sdk.Publish{}, errors.New("the topic's last level is empty, and so no name")
 			}
 		}
-		err := read(&message, topic, a.packet.Payload, one.Payload == payloadJSON)
+		id, err := read(&message, topic, a.packet.Payload, one.Payload == payloadJSON)
+		if id != "" {
+			message.IdempotencyKey = keyOf(c.settings.Broker, topic, id, message)
+		}
 		return message, err
 	}
 	return sdk.Publish{}, nil
