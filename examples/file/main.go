@@ -3,7 +3,9 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
+	"sync"
 
 	"mpush/sdk"
 )
@@ -11,6 +13,7 @@ import (
 type file struct {
 	Path    string                         `json:"path" jsonschema_description:"Where messages are appended."`
 	Clients []struct{ Name, Group string } `json:"clients" jsonschema:"required" jsonschema_description:"The receivers."`
+	mu      sync.Mutex
 }
 
 func (*file) Describe() sdk.Manifest { return sdk.Manifest{Name: "file", Version: "1.0"} }
@@ -25,15 +28,21 @@ func (f *file) Declare(context.Context, sdk.Host) (routes []sdk.Route, err error
 }
 
 func (f *file) Deliver(_ context.Context, d *sdk.Delivery) error {
-	out, err := os.OpenFile(f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f.mu.Lock() // for several receivers it is called at once
+	defer f.mu.Unlock()
+	out, err := os.OpenFile(f.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND|os.O_SYNC, 0o600)
 	if err != nil {
 		return err // tried again later
 	}
 	defer out.Close()
-	if _, err := out.Write(append(d.Message.Packet(), '\n')); err != nil {
-		return err
+	line, last := append(d.Message.Packet(), '\n'), []byte{'\n'}
+	size, _ := out.Seek(0, io.SeekEnd)
+	_, _ = out.ReadAt(last, size-1) // of an empty file nothing is read
+	if last[0] != '\n' {            // a write broke off: what it left is no part of this line
+		line = append([]byte{'\n'}, line...)
 	}
-	return out.Sync() // nil: the receiver has it
+	_, err = out.Write(line)
+	return err // nil: it is on disk, the receiver has it
 }
 
 func main() { sdk.Serve(&file{Path: "messages.jsonl"}) }

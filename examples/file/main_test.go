@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,24 @@ func TestMessagesAreAppendedAndAcked(t *testing.T) {
 	}
 	lines := strings.Split(string(written), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], `"text":"first"`) || !strings.Contains(lines[1], `"text":"second"`) || lines[2] != "" {
+		t.Errorf("file %q", written)
+	}
+}
+
+func TestHalfALineSpoilsNoOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "messages.jsonl")
+	if err := os.WriteFile(path, []byte(`{"cmd":"MESS`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	core := plugintest.Start(t, &file{}, plugintest.Options{Config: `{"path": "` + path + `", ` + clients + `}`})
+	core.Deliver("log", &pluginpb.Message{Text: "whole"})
+	core.Outcome()
+	written, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(written), "\n")
+	if len(lines) != 3 || !json.Valid([]byte(lines[1])) || !strings.Contains(lines[1], `"text":"whole"`) {
 		t.Errorf("file %q", written)
 	}
 }
