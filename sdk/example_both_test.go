@@ -27,6 +27,12 @@ type chat struct {
 	client http.Client
 }
 
+// newChat makes a channel whose posts do not become GETs, without what is posted,
+// by a redirect: the page it leads to would answer 200.
+func newChat() *chat {
+	return &chat{client: http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
 func (*chat) Describe() sdk.Manifest {
 	return sdk.Manifest{
 		Name: "chat", Version: "1.0", Description: "Joins a chat.",
@@ -48,15 +54,18 @@ func (p *chat) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		return nil, err
 	}
 	p.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var published sdk.Published
 		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 		if err == nil {
-			_, err = host.Publish(r.Context(), sdk.Publish{
+			published, err = host.Publish(r.Context(), sdk.Publish{
 				Credentials: sdk.Credentials{Token: r.Header.Get("Authorization")},
 				SendType:    sdk.Personal, Target: p.config.To, Text: string(text),
 			})
 		}
 		switch {
-		case err == nil:
+		case err == nil && published.MID == 0:
+			http.Error(w, "nobody has that name, or the queue is full", http.StatusServiceUnavailable)
+		case err == nil: // it is on disk
 			w.WriteHeader(http.StatusNoContent)
 		case sdk.CodeOf(err) == sdk.CodeUnauthenticated:
 			http.Error(w, err.Error(), http.StatusUnauthorized)
@@ -97,8 +106,8 @@ func Example_both() {
 		fmt.Println("said in the chat:", string(text))
 	}))
 	defer room.Close()
-	// func main() { sdk.Serve(&chat{}) }
-	plugin := &chat{}
+	// func main() { sdk.Serve(newChat()) }
+	plugin := newChat()
 	defer plugin.client.CloseIdleConnections()
 	core, end := try(plugin, plugintest.Options{Config: fmt.Sprintf(`{"url": %q, "to": "ann"}`, room.URL)})
 	defer end()
