@@ -137,6 +137,11 @@ func (l *Link) Run(ctx context.Context, client pluginpb.PluginClient) error {
 		over = true
 		select {
 		case err = <-reading:
+			select {
+			case reason := <-l.refused: // that is why the plugin has ended it
+				err = refusedRoutes(reason)
+			default:
+			}
 		case reason := <-l.refused:
 			err = refusedRoutes(reason)
 			select { // the plugin hears it too, and ends by itself
