@@ -68,7 +68,7 @@ func declares(ctx context.Context, k *Kit) error {
 		return fmt.Errorf("%d Declare envelopes before Start was answered: send the complete set in one", len(declared))
 	}
 	if declared[0].GetRequestId() == 0 {
-		return errors.New("Declare has no request_id: give it one, the core calls Start when it has answered")
+		return errors.New("the request_id of Declare is 0: give it one, the core calls Start when it has answered")
 	}
 	return wellDeclared(declared[0].GetDeclare())
 }
