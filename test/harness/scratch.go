@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -32,6 +33,9 @@ func newScratch(temporary string) (*scratch, error) {
 		return nil, err
 	}
 	for _, dir := range old {
+		if !isScratch(dir) {
+			continue
+		}
 		if lock, _ := lockDir(dir); lock != nil {
 			// What can not be removed disturbs nobody.
 			unmountBelow(dir)
@@ -57,6 +61,16 @@ func newScratch(temporary string) (*scratch, error) {
 			return &scratch{dir: dir, lock: lock}, nil
 		}
 	}
+}
+
+// isScratch tells a directory that newScratch made from what others call so.
+func isScratch(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
+		return false
+	}
+	made := strings.TrimPrefix(filepath.Base(path), strings.TrimSuffix(scratchPattern, "*"))
+	return made != "" && strings.Trim(made, "0123456789") == ""
 }
 
 // lockDir locks a directory. It returns nil for one that is locked or gone.

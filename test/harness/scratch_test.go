@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,15 @@ func TestWhatATestBinaryLeftIsRemovedByTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = killed.lock.Close() // as the system does
+	others := filepath.Join(temporary, "mpush-test-others")
+	fifo := filepath.Join(temporary, "mpush-test-1")
+	if err := errors.Join(os.Mkdir(others, 0o700), syscall.Mkfifo(fifo, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	next := begin()
+	if !exists(others) || !exists(fifo) {
+		t.Error("what is not its own is gone")
+	}
 	if exists(killed.dir) {
 		t.Errorf("%s is still there; something was mounted in it: %v", killed.dir, mounted)
 	}
