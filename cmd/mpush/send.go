@@ -185,8 +185,12 @@ func notAccepted(m control.Send, now []progress) error {
 	}
 }
 
-// lookEvery is how often a relay is asked what has become of a message.
-const lookEvery = 200 * time.Millisecond
+// lookEvery is how often a relay is asked what has become of a message, and
+// lookTime how long it may take to answer.
+const (
+	lookEvery = 200 * time.Millisecond
+	lookTime  = 5 * time.Second
+)
 
 // await looks until all statuses are final, the time is over, or the relay
 // refuses to tell. Its error is that of the last look.
@@ -196,6 +200,7 @@ func (o *sending) await(ctx context.Context, by sender, mid control.MID, now []p
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var unseen error
+	seen := false
 	for {
 		watch.show(now)
 		if !slices.ContainsFunc(now, func(p progress) bool { return !p.Final }) {
@@ -206,12 +211,17 @@ func (o *sending) await(ctx context.Context, by sender, mid control.MID, now []p
 		case <-ctx.Done():
 			return now, unseen
 		}
-		next, err := by.look(ctx, mid)
+		looking, over := context.WithTimeout(ctx, lookTime)
+		next, err := by.look(looking, mid)
+		over()
 		if ctx.Err() != nil {
+			if !seen {
+				unseen = cmp.Or(unseen, err)
+			}
 			return now, unseen
 		}
 		if unseen = err; err == nil {
-			now = merge(now, next)
+			now, seen = merge(now, next), true
 		} else if _, refused := errors.AsType[refusal](err); refused {
 			return now, err
 		}

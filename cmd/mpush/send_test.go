@@ -50,6 +50,7 @@ func TestSendWaitsThroughFailuresAndTellsWhatIsAccepted(t *testing.T) {
 		says    string
 	}{
 		{"a failure that passes", []string{`503 {"cmd":"ERROR","data":"stopping"}`, `502 <html>`, `200 {"cmd":"MESSAGE_REPLY","data":{"mid":"1","status":{"ann":"ok"}}}`}, 0, `"status": "ok"`, ""},
+		{"no such page", []string{`404 <html>`}, 3, `"mid": "1700000000000000"`, "is accepted, but what becomes of it can not be asked: http://127.0.0.1"},
 		{"a refusal", []string{`403 {"cmd":"ERROR","data":"not yours"}`}, 3, `"mid": "1700000000000000"`, "is accepted, but what becomes of it can not be asked: not yours"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -75,6 +76,21 @@ func TestSendWaitsThroughFailuresAndTellsWhatIsAccepted(t *testing.T) {
 				t.Errorf("exit code %d, %q\n%s", code, says, out)
 			}
 		})
+	}
+}
+
+func TestSendDoesNotGuessWhatARelayThatHangsHasDone(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			io.WriteString(w, `{"cmd":"MESSAGE_REPLY","data":{"mid":"1700000000000000","status":{"ann":"ready"}}}`)
+			return
+		}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	_, err := runs(t, "send", "ann", "hi", "--server", server.URL, "--wait=1s")
+	if err == nil || exitCode(err) != exitNotDelivered || !strings.Contains(err.Error(), "what becomes of it can not be asked") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -149,14 +149,15 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 	}
 	defer answer.Body.Close()
 	if to, err := answer.Location(); err == nil && answer.StatusCode/100 == 3 {
-		return sent, refusal{fmt.Errorf("%s redirects to %s://%s: name that with --server", s.server, to.Scheme, to.Host)}
+		return sent, refusal{fmt.Errorf("%s redirects to %s://%s: name that with --server", s.server.Redacted(), to.Scheme, to.Host)}
 	}
 	var packet struct {
 		Cmd  string
 		Data json.RawMessage
 	}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&packet); err != nil {
-		return sent, fmt.Errorf("%s answers with HTTP status %d and no packet: is it the http channel of a relay?", s.server, answer.StatusCode)
+		err = fmt.Errorf("%s answers with HTTP status %d and no packet: is it the http channel of a relay?", s.server.Redacted(), answer.StatusCode)
+		return sent, final(answer.StatusCode, err)
 	}
 	if answer.StatusCode != http.StatusOK || packet.Cmd != "MESSAGE_REPLY" {
 		var info string
@@ -164,9 +165,8 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 		info = cmp.Or(info, answer.Status)
 		if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
 			info += ": name a token that may do this with --token, or in MPUSH_TOKEN"
-			return sent, refusal{errors.New(clean(info))}
 		}
-		return sent, errors.New(clean(info))
+		return sent, final(answer.StatusCode, errors.New(clean(info)))
 	}
 	var reply struct {
 		MID    string
@@ -180,4 +180,17 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 		sent.MID, err = parseMID(reply.MID)
 	}
 	return sent, err
+}
+
+// final makes a refusal of an error whose HTTP status says that it is the
+// request's.
+func final(status int, err error) error {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	default:
+		if status/100 == 4 {
+			return refusal{err}
+		}
+	}
+	return err
 }
