@@ -9,7 +9,7 @@ import (
 )
 
 // isStrange tells whether a browser on this machine shows a page that came from
-// elsewhere. Who is no browser sends no Origin. Whoever comes by a proxy that says
+// elsewhere. Other programs send no Origin as a rule. Whoever comes by a proxy that says
 // for whom it speaks is not on this machine: no page can add that to a handshake.
 func isStrange(r *http.Request, client string) bool {
 	return isLoopback(client) && slices.ContainsFunc(r.Header["Origin"], func(origin string) bool { return !isLocal(origin) })
