@@ -2,13 +2,13 @@ package evil
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"mpush/test/harness"
 )
@@ -82,27 +82,16 @@ func (w *witness) settled(t *testing.T, before usage) {
 	}
 }
 
-// autopsy kills the core so that it tells of its goroutines, and makes sure that
-// each channel that runs has one link and nobody else has one.
+// autopsy asks the core for its goroutines, and makes sure that each channel that
+// runs has one link and nobody else has one. Then it kills the core, which ends all.
 func (w *witness) autopsy(t *testing.T, channels int) {
 	t.Helper()
-	if err := syscall.Kill(w.PID(), syscall.SIGQUIT); err != nil {
-		t.Fatal(err)
-	}
-	w.WaitLog(t, "SIGQUIT: quit")
-	deadline := time.Now().Add(harness.Patience)
-	for len(w.Processes()) > 0 { // of the core, and of all that it has started
-		if time.Now().After(deadline) {
-			t.Fatalf("it still runs %v", w.Processes())
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	w.Kill(t) // it has ended; now the harness knows
-	_, dump, _ := strings.Cut(w.Log(), "SIGQUIT: quit")
+	// Not by SIGQUIT: what goes on meanwhile can break off that dump.
+	dump := "\n" + w.goroutines(t)
+	w.Kill(t)
 	for function, each := range map[string]int{
 		"mpush/core/link.(*Link).Run(": 1, "mpush/core/supervisor.(*life).watchHealth(": 1,
-		// A reader and a writer, of which the dump does not tell where they are if
-		// they run at this moment.
+		// A reader and a writer.
 		"created by mpush/core/link.(*Link).Run in": 2,
 	} {
 		if n := strings.Count(dump, function); n != each*channels {
@@ -114,6 +103,30 @@ func (w *witness) autopsy(t *testing.T, channels int) {
 	} else {
 		t.Logf("%d goroutines for %d channels", n, channels)
 	}
+}
+
+// goroutines is where each of the core's goroutines is, at one moment.
+func (w *witness) goroutines(t *testing.T) string {
+	t.Helper()
+	address := regexp.MustCompile(`msg="health and metrics" address=(\S+)`).FindStringSubmatch(w.Log())
+	if address == nil {
+		t.Fatalf("the log does not tell where profiles are\n%s", w.Log())
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address[1]+"/debug/pprof/goroutine?debug=2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v", answer.Status, err)
+	}
+	return string(text)
 }
 
 // environ is what a process was given as its environment.

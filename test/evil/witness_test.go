@@ -64,6 +64,7 @@ type witness struct {
 // receiver away is known, and not connected.
 func startWitness(t *testing.T, config harness.Object) *witness {
 	t.Helper()
+	config["ops"] = harness.Object{"listen": "127.0.0.1:0", "pprof": true}
 	w := &witness{Relay: harness.Start(t, config)}
 	w.Away(t, "away", "")
 	w.phone = w.Receiver(t, "phone")
