@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -45,10 +43,7 @@ user.`,
 			if !asJSON {
 				return printExplanation(cmd.OutOrStdout(), explanation)
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(explanation)
+			return printJSON(cmd.OutOrStdout(), explanation)
 		},
 	}
 	show.Flags().BoolVar(&asJSON, "json", false, "print JSON, for scripts")
@@ -57,17 +52,17 @@ user.`,
 }
 
 func printExplanation(out io.Writer, e *core.Explanation) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KEY\tVALUE\tFROM")
-	for _, v := range e.Values {
-		from := v.Origin
-		if len(v.From) > 0 {
-			from += ", " + strings.Join(v.From, ", ")
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "KEY\tVALUE\tFROM")
+		for _, v := range e.Values {
+			from := v.Origin
+			if len(v.From) > 0 {
+				from += ", " + strings.Join(v.From, ", ")
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", clean(v.Path), line(string(v.Value)), clean(from))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", clean(v.Path), line(string(v.Value)), clean(from))
-	}
-	for _, name := range slices.Sorted(maps.Keys(e.Unknown)) {
-		fmt.Fprintf(w, "\nchannel %s: its secrets and defaults are not known: %s\n", clean(name), clean(e.Unknown[name]))
-	}
-	return w.Flush()
+		for _, name := range slices.Sorted(maps.Keys(e.Unknown)) {
+			fmt.Fprintf(w, "\nchannel %s: its secrets and defaults are not known: %s\n", clean(name), clean(e.Unknown[name]))
+		}
+	})
 }

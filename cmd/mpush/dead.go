@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +76,7 @@ func (o *operator) deadList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return o.print(out, page, func(w *tabwriter.Writer) {
+		return o.print(out, page, func(w io.Writer) {
 			if len(page.Letters) == 0 {
 				fmt.Fprintln(w, "no dead letters")
 				return
@@ -117,7 +116,7 @@ func (o *operator) deadShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return o.print(out, letters, func(w *tabwriter.Writer) {
+		return o.print(out, letters, func(w io.Writer) {
 			for i := range letters {
 				m, d := &letters[i].Message, &letters[i].Delivery
 				if i == 0 {
@@ -162,7 +161,7 @@ func (o *operator) deadEach(c *cobra.Command, done string, do func(*control.Clie
 				return fmt.Errorf("%d %s: %w (%d of %d are done)", l.Message.MID, l.Delivery.Receiver, err, i, len(letters))
 			}
 		}
-		return o.print(out, map[string]int{done: len(letters)}, func(w *tabwriter.Writer) { fmt.Fprintf(w, "%d %s\n", len(letters), done) })
+		return o.print(out, map[string]int{done: len(letters)}, func(w io.Writer) { fmt.Fprintf(w, "%d %s\n", len(letters), done) })
 	})
 	c.Flags().StringVar(&s.receiver, "receiver", "", "with --all: of this receiver alone")
 	c.Flags().BoolVar(&s.all, "all", false, "all dead letters")

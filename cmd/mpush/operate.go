@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,16 +38,11 @@ func (o *operator) command(c *cobra.Command, run func(ctx context.Context, clien
 }
 
 // print shows a value as JSON, or as a person likes it.
-func (o *operator) print(out io.Writer, value any, table func(w *tabwriter.Writer)) error {
+func (o *operator) print(out io.Writer, value any, table func(w io.Writer)) error {
 	if o.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(value)
+		return printJSON(out, value)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	table(w)
-	return w.Flush()
+	return printTable(out, table)
 }
 
 func moment(t control.Time) string {
@@ -138,7 +131,7 @@ The exit code is 1 if something is missing.`,
 		if err != nil {
 			return err
 		}
-		err = o.print(out, audit, func(w *tabwriter.Writer) {
+		err = o.print(out, audit, func(w io.Writer) {
 			fmt.Fprintln(w, "RECEIVER\tACCEPTED\tACKED\tHANDED OFF\tDEAD\tPENDING\t")
 			row := func(name string, a *control.Account) {
 				note := ""
@@ -180,7 +173,7 @@ Clients stay logged in if the file "secret" of the data directory is kept, too.`
 		if err != nil {
 			return err
 		}
-		return o.print(out, backup, func(w *tabwriter.Writer) { fmt.Fprintf(w, "%s: %d bytes\n", backup.Path, backup.Bytes) })
+		return o.print(out, backup, func(w io.Writer) { fmt.Fprintf(w, "%s: %d bytes\n", backup.Path, backup.Bytes) })
 	})
 }
 

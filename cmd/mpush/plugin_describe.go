@@ -2,13 +2,11 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +41,7 @@ who says this: as the relay's user rather than as root.`,
 			if !asJSON {
 				return printManual(cmd.OutOrStdout(), manual)
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(manual)
+			return printJSON(cmd.OutOrStdout(), manual)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the manifest and the JSON Schema as the plugin tells them")
@@ -74,18 +69,18 @@ func (s *settings) describeOptions(name string) (core.Options, error) {
 
 // printManual writes for people.
 func printManual(out io.Writer, m *core.Manual) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s: %s %s\n", clean(m.Channel), cmp.Or(clean(m.Name), "a plugin without a name"), clean(m.Version))
-	if m.Description != "" {
-		fmt.Fprintf(w, "%s\n", clean(m.Description))
-	}
-	fmt.Fprintf(w, "\nROLES\t%s\n", cmp.Or(clean(strings.Join(m.Roles, ", ")), "it does not say"))
-	fmt.Fprintf(w, "MADE WITH\t%s\n", cmp.Or(clean(m.SDK), "it does not say"))
-	fmt.Fprintf(w, "RIGHTS\t%s\n", rightsOf(m))
-	printKeys(w, m)
-	printWords(w, "COMMANDS that it answers", m.Commands)
-	printWords(w, "STATUSES that senders may read", m.Statuses)
-	return w.Flush()
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %s %s\n", clean(m.Channel), cmp.Or(clean(m.Name), "a plugin without a name"), clean(m.Version))
+		if m.Description != "" {
+			fmt.Fprintf(w, "%s\n", clean(m.Description))
+		}
+		fmt.Fprintf(w, "\nROLES\t%s\n", cmp.Or(clean(strings.Join(m.Roles, ", ")), "it does not say"))
+		fmt.Fprintf(w, "MADE WITH\t%s\n", cmp.Or(clean(m.SDK), "it does not say"))
+		fmt.Fprintf(w, "RIGHTS\t%s\n", rightsOf(m))
+		printKeys(w, m)
+		printWords(w, "COMMANDS that it answers", m.Commands)
+		printWords(w, "STATUSES that senders may read", m.Statuses)
+	})
 }
 
 // rightsOf tells what the plugin wants and what it has.

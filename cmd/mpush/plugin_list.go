@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +31,7 @@ func listCommand(s *settings) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return o.print(out, channels, func(w *tabwriter.Writer) { printChannels(w, channels) })
+		return o.print(out, channels, func(w io.Writer) { printChannels(w, channels) })
 	})
 }
 

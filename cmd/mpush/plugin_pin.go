@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +41,7 @@ The sum covers neither an interpreter nor libraries that the executable loads.`,
 				return err
 			}
 			answer := pinned{args[0], done.File, done.Executable, done.Before, done.After, done.Changed()}
-			return o.print(cmd.OutOrStdout(), answer, func(w *tabwriter.Writer) {
+			return o.print(cmd.OutOrStdout(), answer, func(w io.Writer) {
 				if answer.Changed {
 					fmt.Fprintf(w, "%s: %s → %s (%s)\n", answer.Plugin, cmp.Or(answer.Before, "not pinned"), answer.SHA256, answer.Executable)
 				} else {

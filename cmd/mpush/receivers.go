@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -42,13 +41,13 @@ shows one with its routes.
 			if err != nil {
 				return err
 			}
-			return o.print(out, receiver, func(w *tabwriter.Writer) { printReceiver(w, &receiver) })
+			return o.print(out, receiver, func(w io.Writer) { printReceiver(w, &receiver) })
 		}
 		page, err := client.Receivers(ctx, after, limit)
 		if err != nil {
 			return err
 		}
-		return o.print(out, page, func(w *tabwriter.Writer) {
+		return o.print(out, page, func(w io.Writer) {
 			fmt.Fprintln(w, "NAME\tGROUP\tUP\tQUEUED\tOLDEST\tLAST SEEN")
 			for i := range page.Receivers {
 				r := &page.Receivers[i]
@@ -130,7 +129,7 @@ One that the configuration names can not be forgotten.`,
 		}
 		return o.print(out, struct {
 			Forgotten string `json:"forgotten"`
-		}{args[0]}, func(w *tabwriter.Writer) { fmt.Fprintf(w, "%s is forgotten\n", clean(args[0])) })
+		}{args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is forgotten\n", clean(args[0])) })
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "also if messages wait for it")
 	return cmd

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -273,20 +272,17 @@ func verdict(now []progress, waited time.Duration, unseen error) error {
 // print shows the mid and the statuses.
 func (o *sending) print(out io.Writer, mid control.MID, now []progress) error {
 	if o.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(struct {
+		return printJSON(out, struct {
 			MID       control.MID `json:"mid"`
 			Receivers []progress  `json:"receivers"`
 		}{mid, append([]progress{}, now...)})
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "mid\t%d\n", mid)
-	for _, p := range now {
-		fmt.Fprintf(w, "%s\t%s\n", clean(p.Receiver), p.Status)
-	}
-	return w.Flush()
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintf(w, "mid\t%d\n", mid)
+		for _, p := range now {
+			fmt.Fprintf(w, "%s\t%s\n", clean(p.Receiver), p.Status)
+		}
+	})
 }
 
 // watch shows statuses as they change: on a terminal each receiver has a line

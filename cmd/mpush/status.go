@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,15 +44,15 @@ for them.
 				return err
 			}
 			if !watch {
-				return o.print(out, status, func(w *tabwriter.Writer) { printStatus(w, colors(out), &status) })
+				return o.print(out, status, func(w io.Writer) { printStatus(w, colors(out), &status) })
 			}
 			if o.json || !isTerminal(out) {
-				if err := o.print(out, status, func(w *tabwriter.Writer) { printStatus(w, paint{}, &status) }); err != nil {
+				if err := o.print(out, status, func(w io.Writer) { printStatus(w, paint{}, &status) }); err != nil {
 					return err
 				}
 			} else {
 				var b bytes.Buffer
-				if err := o.print(&b, status, func(w *tabwriter.Writer) { printStatus(w, colors(out), &status) }); err != nil {
+				if err := o.print(&b, status, func(w io.Writer) { printStatus(w, colors(out), &status) }); err != nil {
 					return err
 				}
 				show.show(strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"))

@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +98,7 @@ receiver; with --name, and without --group, it may join no group.`,
 					return err
 				}
 			}
-			return o.print(cmd.OutOrStdout(), answer, func(w *tabwriter.Writer) {
+			return o.print(cmd.OutOrStdout(), answer, func(w io.Writer) {
 				fmt.Fprintf(w, "The token %q, which is not shown again:\n\n  %s\n\n", answer.Name, answer.Token)
 				if f.write {
 					fmt.Fprintf(w, "Its entry is in %s now.\n", answer.Config)
@@ -152,14 +152,14 @@ not among them: it may do everything.`,
 				}
 				tokens = append(tokens, listed)
 			}
-			return o.print(cmd.OutOrStdout(), tokens, func(w *tabwriter.Writer) { printTokens(w, cfg, tokens) })
+			return o.print(cmd.OutOrStdout(), tokens, func(w io.Writer) { printTokens(w, cfg, tokens) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON, for scripts")
 	return cmd
 }
 
-func printTokens(w *tabwriter.Writer, cfg *config.Config, tokens []listedToken) {
+func printTokens(w io.Writer, cfg *config.Config, tokens []listedToken) {
 	if len(tokens) == 0 {
 		fmt.Fprintf(w, "%s has no tokens but \"token\": \"mpush token new NAME\" makes one.\n", cfg.Path)
 		return
@@ -211,7 +211,7 @@ Web push subscriptions that its clients have made stay with their receivers:
 			if err != nil {
 				return err
 			}
-			return o.print(cmd.OutOrStdout(), revokedToken{args[0], path}, func(w *tabwriter.Writer) {
+			return o.print(cmd.OutOrStdout(), revokedToken{args[0], path}, func(w io.Writer) {
 				fmt.Fprintf(w, "The token %q is not in %s any more.\n", args[0], path)
 			})
 		},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ attempts the first one's time, their number and the last failure are kept.`,
 		if err != nil {
 			return err
 		}
-		return o.print(out, trace, func(w *tabwriter.Writer) { printTrace(w, &trace) })
+		return o.print(out, trace, func(w io.Writer) { printTrace(w, &trace) })
 	})
 }
 
