@@ -93,20 +93,6 @@ func (e *Engine) detach(ev *Detach) {
 	}
 }
 
-// saw notes that a receiver was here until now, if what is written is stale.
-func (e *Engine) saw(r *receiver) {
-	if _, busy := e.changing[r.name]; busy || e.wall-r.seenAt < seenLast {
-		return
-	}
-	save := e.seenNow(r)
-	r.seenAt = save.Receiver.SeenAt
-	e.write(nil, save)
-}
-
-func (e *Engine) seenNow(r *receiver) *record.SaveReceiver {
-	return &record.SaveReceiver{Receiver: record.Receiver{Name: r.name, Group: r.group, SeenAt: max(r.seenAt, e.wall)}}
-}
-
 // register stores a durable route; it is live as soon as it is on disk.
 func (e *Engine) register(ev *Register) {
 	l := e.links[ev.Link]

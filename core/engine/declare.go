@@ -49,7 +49,7 @@ func (e *Engine) declare(ev *Declare) {
 		retired.Kind = record.Retired
 		p.add(&change{
 			channel: l.channel, retire: true, spec: RouteSpec{Receiver: r.name},
-			ops: []record.Op{&record.SaveRoute{Route: retired}, e.seenNow(r)}, // from now on it may be away
+			ops: []record.Op{&record.SaveRoute{Route: retired}, r.seen(e.wall)}, // from now on it may be away
 		}, r.name)
 	}
 	if refusal := e.tooMany(ev.Routes); refusal != nil {

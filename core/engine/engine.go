@@ -27,29 +27,30 @@ type Engine struct {
 	// set back stops nothing.
 	wall, clock int64
 
-	lastMID   message.MID
-	receivers map[string]*receiver
-	groups    map[string][]*receiver // in the order of joining
-	links     map[LinkID]*link
-	pending   map[uint64]any     // what a token's answer continues
-	changing  map[string][]Event // receivers whose record is being written, with what waits for that
-	coming    coming
-	counter   counter
-	lastToken uint64
-	lastGen   uint64
-	timers    timers
-	jitter    *rand.Rand
-	keys      map[keyID]*keyed   // that are being looked up or written
-	lines     map[sender][]*turn // of messages behind a key that is being looked up
-	traces    int                // Traces under way
-	tracing   map[message.MID]*tracing
-	stopping  bool
-	diskLow   bool
-	channels  []string // that are switched on; nil is all
-	epoch     uint64   // the newest of all
-	holding   []uint64 // epochs that have not ended; nil: epoch alone
-	stats     Stats
-	observer  Observer
+	lastMID    message.MID
+	receivers  map[string]*receiver
+	groups     map[string][]*receiver // in the order of joining
+	links      map[LinkID]*link
+	pending    map[uint64]any     // what a token's answer continues
+	changing   map[string][]Event // receivers whose record is being written, with what waits for that
+	coming     coming
+	counter    counter
+	departures departures
+	lastToken  uint64
+	lastGen    uint64
+	timers     timers
+	jitter     *rand.Rand
+	keys       map[keyID]*keyed   // that are being looked up or written
+	lines      map[sender][]*turn // of messages behind a key that is being looked up
+	traces     int                // Traces under way
+	tracing    map[message.MID]*tracing
+	stopping   bool
+	diskLow    bool
+	channels   []string // that are switched on; nil is all
+	epoch      uint64   // the newest of all
+	holding    []uint64 // epochs that have not ended; nil: epoch alone
+	stats      Stats
+	observer   Observer
 
 	effects  []Effect
 	touched  []*route // to be pumped at the end of the step
@@ -114,7 +115,7 @@ func New(config Config, registry record.Registry, channels []string) *Engine {
 		channels:  slices.Clone(channels),
 		observer:  nobody{},
 	}
-	e.counter.timer.owner = &e.counter
+	e.counter.timer.owner, e.departures.timer.owner = &e.counter, &e.departures
 	for _, tail := range registry.Receivers {
 		r := &receiver{
 			name: tail.Name, seenAt: tail.SeenAt,

@@ -121,10 +121,11 @@ func (r *receiver) nearlyFull(c *Config) bool {
 
 // isFull tells whether a receiver has no room for one more message of this size.
 func (e *Engine) isFull(r *receiver, size int) bool {
-	if r.estimate != nil && r.nearlyFull(&e.config) {
+	full := r.full(&e.config, size)
+	if r.estimate != nil && (full || r.nearlyFull(&e.config)) {
 		e.recount(r)
 	}
-	return r.full(&e.config, size)
+	return full
 }
 
 // drained tells whether there is little left to count, as a route has come to the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"mpush/core/record"
@@ -64,6 +65,18 @@ func TestQueueIsNotFullOfWhatHasEndedAfterARestart(t *testing.T) {
 			t.Errorf("%s: something is still to be counted", name)
 		}
 	}
+}
+
+// Also of one whose estimate is far from its limits, for a large message.
+func TestLargeMessageIsNotTooMuchForWhatHasEndedBeforeARestart(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.detached("ann").queue("ann", 3).restart(Config{QueueBytes: 100})
+	if _, bytes := d.queued("ann"); 2*bytes >= 100 || bytes+67 <= 100 {
+		t.Fatalf("%d bytes are estimated", bytes)
+	}
+	large := strings.Repeat("x", 60)
+	d.send("ann", large, 0).forget().isCounted("ann")
+	d.send("ann", large, 0).got("told ann=ready")
 }
 
 func TestLetterIsReplayedIntoAQueueThatOnlySeemedFull(t *testing.T) {

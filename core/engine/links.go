@@ -51,6 +51,7 @@ func (e *Engine) linkDown(ev *LinkDown) {
 // stop ends all waits with the statuses of the moment.
 func (e *Engine) stop() {
 	e.stopping = true
+	e.departures.writeAll(e)
 	e.endWaits(func(*wait) bool { return true })
 	// That a head was sent must outlive the process.
 	for _, r := range e.sorted() {

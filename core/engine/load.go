@@ -52,17 +52,16 @@ func (e *Engine) readEnds(r *receiver, use func()) {
 
 func (e *Engine) refill(p *pendingLoad, ev *Loaded) {
 	rt := p.route
+	stale := rt.stale
+	rt.load, rt.stale = 0, false
 	switch {
-	case rt.load != ev.Token: // the route went down meanwhile
+	case stale:
+		e.touch(rt) // it may be up again, and wants one of its own
 	case ev.Err == nil:
-		rt.load = 0
 		e.fill(rt, p, ev)
-	default:
-		rt.load = 0
-		if rt.head == nil { // else the head's end asks again
-			rt.paused = true
-			e.timers.set(&rt.timer, e.clock+loadRetry)
-		}
+	case rt.head == nil: // else the head's end asks again
+		rt.paused = true
+		e.timers.set(&rt.timer, e.clock+loadRetry)
 	}
 }
 

@@ -39,3 +39,22 @@ func TestAckOfAMessageThatWasTakenBackCounts(t *testing.T) {
 		d.is("ann", mid, record.Acked, "")
 	}
 }
+
+// Who comes and goes again and again has its queue read once at a time.
+func TestQueueIsReadOnceAtATimeForARoute(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").detach("ann").send("ann", "a", 0).forget()
+	d.slow = true
+	for range 10 {
+		d.attach("ann").detach("ann")
+	}
+	d.attach("ann").forget()
+	if len(d.read) != 1 {
+		t.Fatalf("%d reads are under way", len(d.read))
+	}
+	d.arrive().got("deliver ann a gen12 try0")
+	// What arrives when it has gone for good is for nobody.
+	d.detach("ann").slow = true
+	d.attach("ann").detach("ann").forget()
+	d.arrive().got()
+}

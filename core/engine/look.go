@@ -34,6 +34,10 @@ func (e *Engine) look(ev *Look) {
 // may bring as many items as a group has members.
 const MaxTraces = 128
 
+// tracesOfOne bounds those of one message: who asks for it without end takes nobody
+// else's place.
+const tracesOfOne = 8
+
 // tracing is what is known of a message while Traces of it are under way.
 type tracing struct {
 	n       int
@@ -57,12 +61,12 @@ func (e *Engine) noteSettled(ops []record.Op) {
 }
 
 func (e *Engine) trace(p *pendingTrace, mid message.MID) {
-	if e.traces >= MaxTraces {
+	t := e.tracing[mid]
+	if e.traces >= MaxTraces || t != nil && t.n >= tracesOfOne {
 		e.refuse(p.link, p.request, Unavailable, "too many statuses are asked for at once: try again")
 		return
 	}
 	e.traces++
-	t := e.tracing[mid]
 	if t == nil {
 		t = &tracing{settled: make(map[place]record.Item)}
 		e.tracing[mid] = t

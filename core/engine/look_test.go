@@ -88,19 +88,37 @@ func TestStatusRemembersNothingOfOtherMessages(t *testing.T) {
 
 func TestTooManyStatusesAtOnceAreRefused(t *testing.T) {
 	d := newDesk(t, Config{})
-	d.attach("ann").sendAs("bob", "ann", "a").forget()
+	d.attach("ann")
+	for range MaxTraces/tracesOfOne + 1 {
+		d.sendAs("bob", "ann", "a")
+	}
+	send := d.keyed("bob", "key", "ann", "b")
+	again := d.keyed("bob", "key", "ann", "b")
+	d.do(send).forget()
 	var tokens []uint64
-	ask := func() []Effect {
-		return d.e.Step(d.now, &Status{Link: socketLink, Request: d.request(), From: "bob", MID: firstMID})
+	ask := func(i int) []Effect {
+		return d.e.Step(d.now, &Status{Link: socketLink, Request: d.request(), From: "bob", MID: firstMID + message.MID(i)})
 	}
-	for range MaxTraces {
-		tokens = append(tokens, ask()[0].(*Trace).Token)
+	for range 1000 { // who asks for one message's takes few of the places
+		if trace, ok := ask(0)[0].(*Trace); ok {
+			tokens = append(tokens, trace.Token)
+		}
 	}
-	d.take(ask())
+	if len(tokens) != tracesOfOne {
+		t.Errorf("%d statuses of one message are under way", len(tokens))
+	}
+	d.do(again).got("told ann=ready")
+	for i := range MaxTraces - tracesOfOne {
+		tokens = append(tokens, ask(1 + i/tracesOfOne)[0].(*Trace).Token)
+	}
+	last := MaxTraces / tracesOfOne
+	d.take(ask(last))
 	d.got(fmt.Sprintf("refused %d", Unavailable))
 	m, items, err := d.mem.Trace(t.Context(), firstMID)
 	d.do(&Traced{Token: tokens[0], Message: m, Items: items, Err: err}).got("told ann=wait")
-	d.take(ask())
+	d.take(ask(last))
+	d.got("told ann=ready")
+	d.take(ask(0)) // its place is free, too
 	d.got("told ann=wait")
 }
 

@@ -32,6 +32,7 @@ type route struct {
 	bytes  int        // of the window's messages
 	next   record.Seq // while up: the first seq that was not looked at yet
 	load   uint64     // token of the Load under way, 0 for none
+	stale  bool       // the route went down since that was asked for
 
 	leased   int           // set by setLeased alone
 	waits    *list.Element // in its link's line for a lease, or nil
@@ -135,7 +136,7 @@ func (e *Engine) lowerRoute(rt *route) {
 	e.unlist(rt)
 	rt.cursor = rt.position()
 	rt.up = false
-	rt.load = 0
+	rt.stale = rt.load != 0
 	for _, it := range rt.window {
 		rt.receiver.release(it)
 	}

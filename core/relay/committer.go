@@ -36,6 +36,7 @@ type job struct {
 	written func(error) // somebody else's
 	urgent  bool        // do not wait for company
 	done    func()      // called when it and all before it were dealt with; or nil
+	reads   bool        // so were the queues that were asked for before it
 
 	load   *engine.Load
 	find   *engine.Find
@@ -70,7 +71,7 @@ type committer struct {
 
 	observe func(Commit) // or nil
 
-	loads  []*engine.Load     // that wait for their turn
+	loads  []job              // that wait for their turn, and the dones behind them
 	traces chan *engine.Trace // that wait for the tracer; it has room for all
 
 	kept       []record.Op // writes that nobody waits for and the disk had no room for
@@ -300,22 +301,26 @@ func unawaited(jobs []job, failed []record.Op) []record.Op {
 	return slices.DeleteFunc(failed, func(op record.Op) bool { return awaited[op] })
 }
 
-// latest keeps the last word on each item.
+// latest keeps the last word on each item, and on each receiver.
 func latest(ops []record.Op) []record.Op {
 	type place struct {
 		receiver string
-		seq      record.Seq
+		seq      record.Seq // of an item, which is never 0
 	}
 	seen := make(map[place]bool)
 	var kept []record.Op
 	for _, op := range slices.Backward(ops) {
-		if settle, ok := op.(*record.Settle); ok {
-			p := place{settle.Item.Receiver, settle.Item.Seq}
-			if seen[p] {
-				continue
-			}
-			seen[p] = true
+		var p place
+		switch op := op.(type) {
+		case *record.Settle:
+			p = place{op.Item.Receiver, op.Item.Seq}
+		case *record.SaveReceiver:
+			p = place{receiver: op.Receiver.Name}
 		}
+		if p.receiver != "" && seen[p] {
+			continue
+		}
+		seen[p] = true
 		kept = append(kept, op)
 	}
 	slices.Reverse(kept)

@@ -48,11 +48,13 @@ func (g *gatedStore) set(gate chan struct{}, fail error) {
 	g.gate, g.fail = gate, fail
 }
 
-func (g *gatedStore) count() int {
+func (g *gatedStore) written() [][]record.Op {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.commits)
+	return slices.Clone(g.commits)
 }
+
+func (g *gatedStore) count() int { return len(g.written()) }
 
 // collector is a sink that keeps what it gets.
 type collector struct {
@@ -142,6 +144,34 @@ func (b *bed) delivery() *engine.Deliver {
 	}
 	b.t.Fatal("nothing was delivered")
 	return nil
+}
+
+// On a disk that stays full, what is to be written once there is room does not grow
+// with all that happens meanwhile.
+func TestFullDiskGathersNoMoreThanTheLastWordOnEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		generation := b.attach("ann")
+		b.store.set(nil, store.ErrFull)
+		for range 100 {
+			later(2 * time.Minute)
+			b.submit(&engine.Detach{Link: b.link, Receiver: "ann", Generation: generation})
+			later(time.Second)
+			generation = b.attach("ann")
+		}
+		last := time.Now().Add(-time.Second).UnixMilli()
+		before := b.store.count()
+		b.store.set(nil, nil)
+		later(2 * fullRetry)
+		if written := slices.Concat(b.store.written()[before:]...); len(written) != 1 {
+			t.Errorf("%d writes waited for room", len(written))
+		}
+		registry, err := b.store.Load(t.Context())
+		if err != nil || len(registry.Receivers) != 1 || registry.Receivers[0].SeenAt != last {
+			t.Errorf("%+v, %v, want it seen at %d", registry.Receivers, err, last)
+		}
+		b.stop()
+	})
 }
 
 func TestNothingIsToldOrDeliveredBeforeItIsOnDisk(t *testing.T) {
