@@ -62,8 +62,9 @@ func (e *Engine) outcome(ev *Outcome) {
 			e.fail(rt, 0, ev.Error) // it may be another address by then
 		} else {
 			e.removeRoute(rt)
-			e.saw(r)
-			e.write(nil, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
+			here := r.seen(e.wall) // on disk before the route is gone there: from then on it may be away
+			r.seenAt = here.Receiver.SeenAt
+			e.write(nil, here, &record.DropRoute{Receiver: r.name, Channel: rt.channel})
 		}
 	}
 }

@@ -296,6 +296,9 @@ func TestAbsenceIsCountedFromWhenAReceiverWent(t *testing.T) {
 		"token ended": {func(d *desk) { d.attach("ann") }, func(d *desk) { d.do(&Reconfigure{Epoch: 1}) }, day - 1},
 		"retired":     {func(d *desk) { d.hook("ann", "") }, func(d *desk) { d.do(none(socketLink)) }, 100 * day},
 		"removed":     {func(d *desk) { d.register("ann").send("ann", "a", 0) }, func(d *desk) { d.outcome(pushLink, "ann", Gone, 0) }, 100 * day},
+		"removed as others go": {func(d *desk) { d.register("ann").attach("bob").send("ann", "a", 0) }, func(d *desk) {
+			d.detach("bob").outcome(pushLink, "ann", Gone, 0)
+		}, 100 * day},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, Config{})

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -53,8 +54,30 @@ func TestQueueIsReadOnceAtATimeForARoute(t *testing.T) {
 		t.Fatalf("%d reads are under way", len(d.read))
 	}
 	d.arrive().got("deliver ann a gen12 try0")
+}
+
+// A read that was asked for before a receiver went does not know where it starts anew.
+func TestQueueThatWasReadForAnEarlierAttachmentIsReadAgain(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.attach("ann").detach("ann")
+	const open = 3 * minWindowItems
+	for i := range open {
+		d.send("ann", fmt.Sprint(i), 0)
+	}
+	d.attach("ann").slow = true
+	acked := 0
+	for ; len(d.read) == 0; acked++ { // until a refill is under way
+		d.outcome(socketLink, "ann", Acked, 0)
+	}
+	d.detach("ann").attach("ann").forget()
+	for d.arrive(); acked < open; acked++ {
+		d.got(fmt.Sprintf("deliver ann %d gen3 try0", acked)).outcome(socketLink, "ann", Acked, 0)
+	}
+	d.got()
 	// What arrives when it has gone for good is for nobody.
-	d.detach("ann").slow = true
-	d.attach("ann").detach("ann").forget()
-	d.arrive().got()
+	d.detach("ann").send("ann", "last", 0).slow = true
+	d.attach("ann").detach("ann").arrive()
+	if n := len(d.e.receivers["ann"].items); n != 0 {
+		t.Errorf("%d messages are held for nobody", n)
+	}
 }

@@ -34,8 +34,8 @@ func (e *Engine) look(ev *Look) {
 // may bring as many items as a group has members.
 const MaxTraces = 128
 
-// tracesOfOne bounds those of one message: who asks for it without end takes nobody
-// else's place.
+// tracesOfOne bounds those of one message, so that who asks for it without end takes
+// nobody else's place. Who repeats it by its key is not bound.
 const tracesOfOne = 8
 
 // tracing is what is known of a message while Traces of it are under way.
@@ -62,7 +62,7 @@ func (e *Engine) noteSettled(ops []record.Op) {
 
 func (e *Engine) trace(p *pendingTrace, mid message.MID) {
 	t := e.tracing[mid]
-	if e.traces >= MaxTraces || t != nil && t.n >= tracesOfOne {
+	if e.traces >= MaxTraces || t != nil && t.n >= tracesOfOne && p.sent == 0 {
 		e.refuse(p.link, p.request, Unavailable, "too many statuses are asked for at once: try again")
 		return
 	}

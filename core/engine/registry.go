@@ -226,7 +226,7 @@ const minPause = 100
 func (c *change) seenAt(before int64) int64 {
 	for _, op := range c.ops {
 		if save, ok := op.(*record.SaveReceiver); ok {
-			return save.Receiver.SeenAt
+			return max(before, save.Receiver.SeenAt)
 		}
 	}
 	return before

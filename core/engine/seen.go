@@ -17,7 +17,7 @@ type departures struct {
 
 // saw notes that a receiver was here until now, if what is known is stale.
 func (e *Engine) saw(r *receiver) {
-	if _, busy := e.changing[r.name]; busy || e.wall-r.seenAt < seenLast {
+	if e.wall-r.seenAt < seenLast {
 		return
 	}
 	r.seenAt = max(r.seenAt, e.wall)
@@ -38,11 +38,12 @@ func (d *departures) fire(e *Engine) {
 	d.line = d.line[n:]
 	for _, r := range now {
 		if _, busy := e.changing[r.name]; busy {
-			d.line = append(d.line, r) // the change may forget it, or write less than this
+			d.line = append(d.line, r) // the change may forget it, or fail
 		} else if !r.gone {
 			e.write(nil, r.seen(r.seenAt))
 		}
 	}
+	clear(now)
 }
 
 // writeAll is for the end.
@@ -52,7 +53,7 @@ func (d *departures) writeAll(e *Engine) {
 	}
 }
 
-// seen is a receiver's record with its last SeenAt.
+// seen is a receiver's record when it was last seen at a time, or later.
 func (r *receiver) seen(at int64) *record.SaveReceiver {
 	return &record.SaveReceiver{Receiver: record.Receiver{Name: r.name, Group: r.group, SeenAt: max(r.seenAt, at)}}
 }

@@ -83,10 +83,10 @@ func TestWhoIsForgottenBeforeItsTurnStaysForgotten(t *testing.T) {
 	for _, effect := range d.e.Step(d.now, &Unregister{Link: pushLink, Request: d.request(), Receiver: second}) {
 		forgetting = effect.(*Write)
 	}
-	d.wait(seenPause) // it is being written now
 	if err := d.mem.Commit(t.Context(), forgetting.Ops); err != nil {
 		t.Fatal(err)
 	}
+	d.wait(seenPause) // it is on disk, and the engine does not know that yet
 	d.do(&Written{Token: forgetting.Token}).got("done").wait(3 * seenPause)
 	registry, err := d.mem.Load(t.Context())
 	if err != nil {

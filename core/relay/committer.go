@@ -36,7 +36,6 @@ type job struct {
 	written func(error) // somebody else's
 	urgent  bool        // do not wait for company
 	done    func()      // called when it and all before it were dealt with; or nil
-	reads   bool        // so were the queues that were asked for before it
 
 	load   *engine.Load
 	find   *engine.Find
@@ -71,7 +70,7 @@ type committer struct {
 
 	observe func(Commit) // or nil
 
-	loads  []job              // that wait for their turn, and the dones behind them
+	loads  []*engine.Load     // that wait for their turn
 	traces chan *engine.Trace // that wait for the tracer; it has room for all
 
 	kept       []record.Op // writes that nobody waits for and the disk had no room for

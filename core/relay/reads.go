@@ -29,10 +29,7 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 		case j.read != nil:
 			j.read(ctx)
 		case j.load != nil:
-			c.loads = append(c.loads, *j)
-		case j.done != nil && j.reads:
-			c.loads = append(c.loads, *j)
-			j.done = nil
+			c.loads = append(c.loads, j.load)
 		case j.find != nil:
 			found := &engine.Found{Token: j.find.Token, Err: unread}
 			if unread == nil {
@@ -51,21 +48,19 @@ func (c *committer) report(ctx context.Context, jobs []job, err error) {
 			events = append(events, sent)
 		}
 	}
-	c.tell(events)
-	c.load(ctx, unread)
+	c.tell(append(events, c.load(ctx, unread)...))
 }
 
 // load reads queues whose turn it is.
-func (c *committer) load(ctx context.Context, unread error) {
-	var events []engine.Event
-	var dones []func()
-	taken := 0
-	for ; taken < len(c.loads) && (len(events) < maxLoads || unread != nil); taken++ {
-		load := c.loads[taken].load
-		if load == nil {
-			dones = append(dones, c.loads[taken].done)
-			continue
-		}
+func (c *committer) load(ctx context.Context, unread error) (events []engine.Event) {
+	n := min(len(c.loads), maxLoads)
+	if unread != nil {
+		n = len(c.loads)
+	}
+	if n == 0 {
+		return nil
+	}
+	for _, load := range c.loads[:n] {
 		loaded := &engine.Loaded{Token: load.Token, Err: unread}
 		if unread == nil {
 			loaded.Items, loaded.More, loaded.Err = c.store.Next(ctx, load.Receiver, load.After, load.N, load.MaxBytes)
@@ -75,15 +70,9 @@ func (c *committer) load(ctx context.Context, unread error) {
 		}
 		events = append(events, loaded)
 	}
-	if taken == 0 {
-		return
-	}
-	c.loads = slices.Delete(c.loads, 0, taken)
-	c.tell(events)
-	c.finished(len(events) * jobBytes)
-	for _, done := range dones {
-		done()
-	}
+	c.loads = slices.Delete(c.loads, 0, n)
+	c.finished(n * jobBytes)
+	return events
 }
 
 // tell hands the engine what the store answered.

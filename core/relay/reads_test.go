@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -68,46 +67,6 @@ func TestManyQueuesThatAreReadHoldNobodyElse(t *testing.T) {
 		later(loads * time.Millisecond)
 		if n := s.read.Load(); n != loads || c.bytes != 0 {
 			t.Errorf("%d queues were read, %d bytes still count", n, c.bytes)
-		}
-		b.stop()
-	})
-}
-
-// A link waits for the queues that it has had read, as for what it has written: so a
-// flood of them is before nobody else's for long.
-func TestLinkWaitsForTheQueuesThatItHasRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t)
-		const mine = 3 * maxLoads
-		var attach []engine.Event
-		for i := range mine {
-			name := fmt.Sprint("receiver", i)
-			generation := b.attach(name)
-			b.submit(&engine.Detach{Link: b.link, Receiver: name, Generation: generation})
-			b.send(name)
-			attach = append(attach, &engine.Attach{Link: b.link, Request: b.request(), Name: name, Policy: record.Policy{Exclusive: true, Acks: true, Resend: 3000}})
-		}
-		later(time.Second)
-		s := b.slow(time.Millisecond, 0)
-		before := s.read.Load()
-		var read, other int64
-		then := func(at *int64, events ...engine.Event) {
-			t.Helper()
-			if err := b.relay.SubmitThen(t.Context(), func() { *at = s.read.Load() - before }, events...); err != nil {
-				t.Fatal(err)
-			}
-		}
-		then(&read, attach...)
-		then(&other, &engine.Detach{Link: b.link, Receiver: "nobody"})
-		later(time.Minute)
-		if read != mine {
-			t.Errorf("it went on when %d of its %d queues were read", read, mine)
-		}
-		if other == 0 || other > maxLoads {
-			t.Errorf("who asked for none went on when %d were read", other)
-		}
-		if err := b.relay.Probe(t.Context()); err != nil || b.relay.committer.bytes != 0 {
-			t.Errorf("%v, %d bytes still count", err, b.relay.committer.bytes)
 		}
 		b.stop()
 	})

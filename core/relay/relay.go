@@ -11,7 +11,6 @@ package relay
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -105,9 +104,8 @@ func (r *Relay) Submit(ctx context.Context, events ...engine.Event) error {
 }
 
 // SubmitThen is Submit, and calls done, which must not block, when the events
-// and what was given to the disk by then were dealt with, but for traces, and for
-// queues that others have asked for, which are read when their turn comes; never if
-// the relay ends before.
+// and what was given to the disk by then were dealt with, but for queues and traces
+// that are read when their turn comes; never if the relay ends before.
 // Who waits for that between floods of events delays nobody else by them.
 func (r *Relay) SubmitThen(ctx context.Context, done func(), events ...engine.Event) error {
 	select {
@@ -232,12 +230,10 @@ func (r *Relay) drain() {
 }
 
 func (r *Relay) take(b batch) {
-	before := len(r.committer.staged)
 	r.step(b.events)
 	if b.done != nil {
 		// Also what gives nothing to the disk may wait for what does.
-		reads := slices.ContainsFunc(r.committer.staged[before:], func(j job) bool { return j.load != nil })
-		r.committer.stage(job{done: b.done, reads: reads})
+		r.committer.stage(job{done: b.done})
 	}
 }
 
