@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,13 +22,14 @@ type Object = map[string]any
 // Relay is an mpush core with its channels, run by a test. Its config file and
 // data directory stay when it is stopped or killed, and it may be started again.
 // One goroutine at a time may start and end it; senders and receivers may use it
-// from any.
+// from any, and so may who reads its log and its start-up log.
 type Relay struct {
 	// Dir holds config.json and the data directory, data.
 	Dir string
 	// Token is the relay's, unless the configuration names another.
 	Token string
 
+	mu       sync.Mutex // held to change what follows, and to read it from any goroutine
 	proc     *process
 	channels map[string]Channel
 	past     strings.Builder // what earlier processes have printed
@@ -101,16 +103,22 @@ func (r *Relay) Configure(t testing.TB, text string) {
 // Start runs the relay and waits until its channels do.
 func (r *Relay) Start(t testing.TB) {
 	t.Helper()
-	r.proc = startProcess(t, r.Dir, Program(t, "mpush"), []string{"serve", "--config", "config.json", "--data", "data"}, nil)
+	proc := startProcess(t, r.Dir, Program(t, "mpush"), []string{"serve", "--config", "config.json", "--data", "data"}, nil)
+	r.mu.Lock()
+	r.proc = proc
+	r.mu.Unlock()
 	up := func(text string) bool { return strings.Contains(text, "Stop with Ctrl-C.") }
 	if !r.proc.stdout.until(up, r.proc.ended) {
 		t.Fatalf("the relay did not start\n%s", r.Log())
 	}
-	r.channels = make(map[string]Channel)
+	channels := make(map[string]Channel)
 	for _, m := range regexp.MustCompile(`(?m)^  ([a-z0-9-]+) +(.*?) +pid (\d+)$`).FindAllStringSubmatch(r.proc.stdout.String(), -1) {
 		pid, _ := strconv.Atoi(m[3])
-		r.channels[m[1]] = Channel{State: m[2], PID: pid}
+		channels[m[1]] = Channel{State: m[2], PID: pid}
 	}
+	r.mu.Lock()
+	r.channels = channels
+	r.mu.Unlock()
 }
 
 // Stop asks the relay to end, as service managers do. It must: soon, with exit
@@ -159,6 +167,8 @@ func (r *Relay) Ended(t testing.TB) (code int) {
 }
 
 func (r *Relay) remember() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.past.WriteString(r.proc.stdout.String() + r.proc.stderr.String())
 	r.proc = nil
 }
@@ -169,7 +179,9 @@ func (r *Relay) PID() int { return r.proc.pid() }
 // Channel returns what the last start-up log says of a channel.
 func (r *Relay) Channel(t testing.TB, name string) Channel {
 	t.Helper()
+	r.mu.Lock()
 	channel, ok := r.channels[name]
+	r.mu.Unlock()
 	if !ok {
 		t.Fatalf("the start-up log has no channel %s\n%s", name, r.Log())
 	}
@@ -183,7 +195,11 @@ func (r *Relay) Address(t testing.TB, name string) string {
 }
 
 // Channels returns the names of the channels in the start-up log.
-func (r *Relay) Channels() []string { return slices.Sorted(maps.Keys(r.channels)) }
+func (r *Relay) Channels() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.channels))
+}
 
 // Processes are the running processes of the relay: the core, and all that it or
 // its plugins have started.
@@ -191,6 +207,8 @@ func (r *Relay) Processes() []Process { return session(r.proc.pid()) }
 
 // Log is all that the relay has printed, on stdout and stderr, since New.
 func (r *Relay) Log() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	log := r.past.String()
 	if r.proc != nil {
 		log += r.proc.stdout.String() + r.proc.stderr.String()
