@@ -84,6 +84,7 @@ type Core struct {
 
 	mu      sync.Mutex
 	seen    []*pluginpb.PluginEnvelope
+	current *pluginpb.PluginEnvelope // that is being answered; nil if none is
 	news    chan struct{} // closed and replaced when seen grows
 	book    book
 	stopped bool
@@ -202,6 +203,7 @@ func (c *Core) exchange() {
 				return
 			}
 			for _, e := range frame.GetEnvelopes() {
+				c.arrived(e)
 				c.answer(e)
 				c.note(e)
 			}

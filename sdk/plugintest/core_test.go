@@ -165,6 +165,35 @@ func TestAnswerReplacesTheUsualOne(t *testing.T) {
 	}
 }
 
+// A plugin's test looks at what arrived as soon as the plugin has its answer.
+func TestSeenHasWhatIsBeingAnswered(t *testing.T) {
+	var core *plugintest.Core
+	seen := -1
+	g, core := start(t, plugintest.Options{Answer: func(e *pluginpb.PluginEnvelope) *pluginpb.CoreEnvelope {
+		if e.GetRegister() != nil {
+			seen = 0
+			for _, e := range core.Seen() {
+				if e.GetRegister() != nil {
+					seen++
+				}
+			}
+		}
+		return nil
+	}})
+	if err := g.host.Register(t.Context(), sdk.Route{Receiver: "phone"}); err != nil {
+		t.Fatal(err)
+	}
+	if seen != 1 {
+		t.Errorf("it is there %d times before it is answered", seen)
+	}
+	plugintest.Next[*pluginpb.PluginEnvelope_Register](core)
+	for _, e := range core.Seen() {
+		if e.GetRegister() != nil {
+			t.Error("it is there after Next")
+		}
+	}
+}
+
 func TestClaimedCommandIsAnswered(t *testing.T) {
 	_, core := start(t, plugintest.Options{})
 	if got := core.Command("KNOCK", "phone", "", `{}`); got.GetInfo() != "KNOCK from phone" || got.GetError() != nil {

@@ -171,7 +171,11 @@ func (c *Core) Await(match func(*pluginpb.PluginEnvelope) bool) *pluginpb.Plugin
 func (c *Core) Seen() []*pluginpb.PluginEnvelope {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]*pluginpb.PluginEnvelope(nil), c.seen...)
+	all := append([]*pluginpb.PluginEnvelope(nil), c.seen...)
+	if c.current != nil {
+		all = append(all, c.current)
+	}
+	return all
 }
 
 func (c *Core) find(match func(*pluginpb.PluginEnvelope) bool) (*pluginpb.PluginEnvelope, <-chan struct{}) {
@@ -186,9 +190,18 @@ func (c *Core) find(match func(*pluginpb.PluginEnvelope) bool) (*pluginpb.Plugin
 	return nil, c.news
 }
 
+// arrived comes before the answer: who has that finds the envelope in Seen.
+func (c *Core) arrived(e *pluginpb.PluginEnvelope) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = e
+}
+
+// note comes after the answer: who has awaited the envelope sends what follows that.
 func (c *Core) note(e *pluginpb.PluginEnvelope) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.current = nil
 	c.seen = append(c.seen, e)
 	close(c.news)
 	c.news = make(chan struct{})
