@@ -35,11 +35,14 @@ type broker struct {
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
-	problem   error // why there is no connection, nil if there is one
-	maxPacket int   // what the broker takes, in bytes
+	problem   error         // why there is no connection, nil if there is one
+	maxPacket int           // what the broker takes, in bytes
+	known     chan struct{} // closed while maxPacket is what this connection's broker has said
 }
 
 var errNotYet = errors.New("not connected yet")
+
+func newBroker() *broker { return &broker{problem: errNotYet, known: make(chan struct{})} }
 
 // connect begins to connect. ctx is the channel's life.
 func connect(ctx context.Context, c *channel) (*broker, error) {
@@ -47,7 +50,7 @@ func connect(ctx context.Context, c *channel) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{problem: errNotYet}
+	b := newBroker()
 	ctx, b.cancel = context.WithCancel(ctx)
 	config := autopaho.ClientConfig{
 		ServerUrls:      []*url.URL{u},
@@ -67,7 +70,7 @@ func connect(ctx context.Context, c *channel) (*broker, error) {
 			}
 		},
 		OnConnectionDown: func() bool {
-			b.note(errors.New("the connection broke"))
+			b.down()
 			c.inbox.clear() // it comes again
 			return true
 		},
@@ -107,6 +110,15 @@ func (b *broker) up(ack *paho.Connack) {
 	if ack.Properties != nil && ack.Properties.MaximumPacketSize != nil {
 		b.maxPacket = int(*ack.Properties.MaximumPacketSize)
 	}
+	close(b.known)
+}
+
+// down follows each up.
+func (b *broker) down() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problem = errors.New("the connection broke")
+	b.known = make(chan struct{}) // it may come back with another limit
 }
 
 func (b *broker) note(problem error) {
@@ -115,8 +127,8 @@ func (b *broker) note(problem error) {
 	b.problem = problem
 }
 
-// down is nil while the channel is connected and subscribed, else why not.
-func (b *broker) down() error {
+// trouble is nil while the channel is connected and subscribed, else why not.
+func (b *broker) trouble() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.problem == nil {
@@ -125,10 +137,20 @@ func (b *broker) down() error {
 	return fmt.Errorf("the broker: %w", b.problem)
 }
 
-func (b *broker) packetLimit() int {
+// packetLimit waits for what the broker takes. A connection serves before it is told
+// that it is up.
+func (b *broker) packetLimit(ctx context.Context) (int, error) {
+	b.mu.Lock()
+	known := b.known
+	b.mu.Unlock()
+	select {
+	case <-known:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.maxPacket
+	return b.maxPacket, nil
 }
 
 // subscribe asks for the configured topics, anew with each connection: the

@@ -141,7 +141,7 @@ func (c *channel) Stop(ctx context.Context) error {
 // Health tells what does not get through, and why.
 func (c *channel) Health(context.Context) error {
 	if c.broker != nil {
-		if err := c.broker.down(); err != nil {
+		if err := c.broker.trouble(); err != nil {
 			return err
 		}
 	}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 
@@ -256,6 +260,38 @@ func TestBrokerMayGoAndComeBack(t *testing.T) {
 	if err := core.Health(); err != nil {
 		t.Errorf("health %v", err)
 	}
+}
+
+// A connection serves a moment before it is known what the broker takes: no message
+// is given up by what it took before, or by nothing.
+func TestPacketLimitIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		for _, limit := range []uint32{2000, 1000} {
+			told := make(chan int, 1)
+			go func() {
+				n, err := b.packetLimit(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				told <- n
+			}()
+			synctest.Wait()
+			if len(told) > 0 {
+				t.Errorf("%d bytes are known already", <-told)
+			}
+			b.up(&paho.Connack{Properties: &paho.ConnackProperties{MaximumPacketSize: &limit}})
+			if n := <-told; n != int(limit) {
+				t.Errorf("%d bytes are known, not %d", n, limit)
+			}
+			b.down()
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := b.packetLimit(late); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without a connection: %v", err)
+		}
+	})
 }
 
 func TestWhatTheBrokerRefuses(t *testing.T) {

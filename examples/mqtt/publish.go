@@ -41,7 +41,8 @@ func (c *channel) Deliver(ctx context.Context, d *sdk.Delivery) error {
 }
 
 func (c *channel) send(ctx context.Context, r receiver, m *sdk.Message) error {
-	if c.broker.manager.AwaitConnection(ctx) != nil {
+	limit, err := c.broker.packetLimit(ctx)
+	if err != nil || c.broker.manager.AwaitConnection(ctx) != nil {
 		return sdk.Retry(c.whyNot())
 	}
 	packet := &paho.Publish{
@@ -55,8 +56,8 @@ func (c *channel) send(ctx context.Context, r receiver, m *sdk.Message) error {
 		packet.Payload, packet.Properties.ContentType = []byte(m.Text), "text/plain; charset=utf-8"
 	}
 	packet.Properties.User.Add(midProperty, strconv.FormatInt(m.MID, 10))
-	if size := len(packet.Payload) + len(packet.Topic) + packetRoom; size > c.broker.packetLimit() {
-		return sdk.Permanent(fmt.Errorf("the broker takes %d bytes, this message has %d", c.broker.packetLimit(), size))
+	if size := len(packet.Payload) + len(packet.Topic) + packetRoom; size > limit {
+		return sdk.Permanent(fmt.Errorf("the broker takes %d bytes, this message has %d", limit, size))
 	}
 	answer, err := c.broker.manager.Publish(ctx, packet)
 	switch {
@@ -75,7 +76,7 @@ func (c *channel) send(ctx context.Context, r receiver, m *sdk.Message) error {
 
 // whyNot is why the broker has confirmed nothing.
 func (c *channel) whyNot() error {
-	if err := c.broker.down(); err != nil {
+	if err := c.broker.trouble(); err != nil {
 		return err
 	}
 	return errors.New("the broker did not confirm in time")
