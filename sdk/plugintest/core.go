@@ -85,7 +85,7 @@ type Core struct {
 	mu      sync.Mutex
 	seen    []*pluginpb.PluginEnvelope
 	current *pluginpb.PluginEnvelope // that is being answered; nil if none is
-	news    chan struct{} // closed and replaced when seen grows
+	news    chan struct{}            // closed and replaced when seen grows
 	book    book
 	stopped bool
 }
