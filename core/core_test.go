@@ -96,21 +96,39 @@ func (stuck) Start(ctx context.Context, _ sdk.Host) ([]string, error) {
 
 // journal is a log that a test reads while it is written.
 type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{} // closed when more is written; nil if nobody waits
 }
 
 func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.grown != nil {
+		close(j.grown)
+		j.grown = nil
+	}
 	return j.text.Write(p)
 }
 
 // await waits for a text.
 func (j *journal) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(j.String(), text); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	timeout := time.After(time.Minute)
+	for {
+		j.mu.Lock()
+		if strings.Contains(j.text.String(), text) {
+			j.mu.Unlock()
+			return
+		}
+		if j.grown == nil {
+			j.grown = make(chan struct{})
+		}
+		grown := j.grown
+		j.mu.Unlock()
+		select {
+		case <-grown:
+		case <-timeout:
 			t.Fatalf("no %q in\n%s", text, j)
 		}
 	}

@@ -137,8 +137,8 @@ func (b *broker) trouble() error {
 	return fmt.Errorf("the broker: %w", b.problem)
 }
 
-// packetLimit waits for what the broker takes. A connection serves before it is told
-// that it is up.
+// packetLimit waits for a connection, and for what its broker takes: it serves a moment
+// before that is known.
 func (b *broker) packetLimit(ctx context.Context) (int, error) {
 	b.mu.Lock()
 	known := b.known

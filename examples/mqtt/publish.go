@@ -42,7 +42,7 @@ func (c *channel) Deliver(ctx context.Context, d *sdk.Delivery) error {
 
 func (c *channel) send(ctx context.Context, r receiver, m *sdk.Message) error {
 	limit, err := c.broker.packetLimit(ctx)
-	if err != nil || c.broker.manager.AwaitConnection(ctx) != nil {
+	if err != nil {
 		return sdk.Retry(c.whyNot())
 	}
 	packet := &paho.Publish{

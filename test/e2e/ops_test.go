@@ -3,9 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,36 +12,6 @@ import (
 
 	"mpush/test/harness"
 )
-
-// opsAddress is where the log says that health and metrics are.
-func opsAddress(t *testing.T, line string) string {
-	t.Helper()
-	m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(line)
-	if m == nil {
-		t.Fatalf("no address in %q", line)
-	}
-	return m[1]
-}
-
-// askOps asks for a path of them.
-func askOps(t *testing.T, address, path string) (status int, body string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
-}
 
 // figure is one of /metrics, by its name and labels as they stand there.
 func figure(t *testing.T, metrics, series string) float64 {
@@ -71,14 +39,14 @@ type readiness struct {
 func TestOperatorsSeeWhatTheRelayDoes(t *testing.T) {
 	t.Parallel()
 	relay := harness.Start(t, harness.Object{"ops": harness.Object{"listen": "127.0.0.1:0"}})
-	address := opsAddress(t, relay.WaitLog(t, `msg="health and metrics"`))
-	if status, body := askOps(t, address, "/healthz"); status != 200 || body != "ok\n" {
-		t.Errorf("healthz: %d %s", status, body)
+	address := relay.OpsAddress(t)
+	if health := harness.GetFrom(t, address, "/healthz"); health.Status != 200 || health.Body != "ok\n" {
+		t.Errorf("healthz: %d %s", health.Status, health.Body)
 	}
-	if status, body := askOps(t, address, "/readyz"); status != 200 || !strings.Contains(body, `"name":"websocket","state":"running","ready":true`) {
-		t.Errorf("readyz: %d %s", status, body)
+	if ready := harness.GetFrom(t, address, "/readyz"); ready.Status != 200 || !strings.Contains(ready.Body, `"name":"websocket","state":"running","ready":true`) {
+		t.Errorf("readyz: %d %s", ready.Status, ready.Body)
 	}
-	if status, _ := askOps(t, address, "/debug/pprof/"); status != 404 {
+	if status := harness.GetFrom(t, address, "/debug/pprof/").Status; status != 404 {
 		t.Errorf("profiles that were not asked for: %d", status)
 	}
 
@@ -95,7 +63,7 @@ func TestOperatorsSeeWhatTheRelayDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	relay.WaitRestart(t, "http", pid)
-	_, metrics := askOps(t, address, "/metrics")
+	metrics := harness.GetFrom(t, address, "/metrics").Body
 	for series, want := range map[string]float64{
 		`mpush_messages_accepted_total`:                               3,
 		`mpush_acks_total{channel="websocket"}`:                       3,
@@ -137,14 +105,14 @@ func TestReadinessNamesTheChannelThatIsDown(t *testing.T) {
 			"path": harness.Program(t, "file"), "sha256": strings.Repeat("0", 64),
 		}},
 	})
-	address := opsAddress(t, relay.WaitLog(t, `msg="health and metrics"`))
-	status, body := askOps(t, address, "/readyz")
+	address := relay.OpsAddress(t)
+	ready := harness.GetFrom(t, address, "/readyz")
 	var r readiness
-	if err := json.Unmarshal([]byte(body), &r); err != nil {
-		t.Fatalf("%s: %v", body, err)
+	if err := json.Unmarshal([]byte(ready.Body), &r); err != nil {
+		t.Fatalf("%s: %v", ready.Body, err)
 	}
-	if status != 503 || r.Ready {
-		t.Errorf("%d %s", status, body)
+	if ready.Status != 503 || r.Ready {
+		t.Errorf("%d %s", ready.Status, ready.Body)
 	}
 	for _, c := range r.Channels {
 		wrong := c.Name == "wrong"
@@ -152,10 +120,10 @@ func TestReadinessNamesTheChannelThatIsDown(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if status, _ := askOps(t, address, "/healthz"); status != 200 {
+	if status := harness.GetFrom(t, address, "/healthz").Status; status != 200 {
 		t.Errorf("healthz: %d, for a channel that is down", status)
 	}
-	_, metrics := askOps(t, address, "/metrics")
+	metrics := harness.GetFrom(t, address, "/metrics").Body
 	if figure(t, metrics, `mpush_plugin_up{channel="wrong"}`) != 0 {
 		t.Error("the channel is told to be up")
 	}
@@ -166,14 +134,14 @@ func TestReloadsMoveHealthAndMetrics(t *testing.T) {
 	first, second, taken := harness.ReservePort(t), harness.ReservePort(t), harness.TakenPort(t)
 	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 	relay := startReloading(t, harness.Object{"ops": harness.Object{"listen": at(first)}})
-	if status, _ := askOps(t, at(first), "/healthz"); status != 200 {
+	if status := harness.GetFrom(t, at(first), "/healthz").Status; status != 200 {
 		t.Errorf("healthz: %d", status)
 	}
 
 	relay.config["ops"] = harness.Object{"listen": at(second), "pprof": true}
 	relay.replace(relay.text())
 	relay.WaitLog(t, "configuration reloaded", "ops.listen", "ops.pprof")
-	if status, _ := askOps(t, at(second), "/debug/pprof/cmdline"); status != 200 {
+	if status := harness.GetFrom(t, at(second), "/debug/pprof/cmdline").Status; status != 200 {
 		t.Errorf("profiles: %d", status)
 	}
 	refuses(t, at(first))
@@ -181,7 +149,7 @@ func TestReloadsMoveHealthAndMetrics(t *testing.T) {
 	relay.config["ops"] = harness.Object{"listen": at(taken)}
 	relay.replace(relay.text())
 	relay.WaitLog(t, "ops.listen: "+at(taken)+" is taken by another process")
-	if status, _ := askOps(t, at(second), "/debug/pprof/cmdline"); status != 200 {
+	if status := harness.GetFrom(t, at(second), "/debug/pprof/cmdline").Status; status != 200 {
 		t.Errorf("profiles after a reload that was refused: %d", status)
 	}
 

@@ -2,8 +2,6 @@ package evil
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -87,7 +85,7 @@ func (w *witness) settled(t *testing.T, before usage) {
 func (w *witness) autopsy(t *testing.T, channels int) {
 	t.Helper()
 	// Not by SIGQUIT: what goes on meanwhile can break off that dump.
-	dump := "\n" + w.goroutines(t)
+	dump := "\n" + harness.GetFrom(t, w.OpsAddress(t), "/debug/pprof/goroutine?debug=2").Body
 	w.Kill(t)
 	for function, each := range map[string]int{
 		"mpush/core/link.(*Link).Run(": 1, "mpush/core/supervisor.(*life).watchHealth(": 1,
@@ -103,30 +101,6 @@ func (w *witness) autopsy(t *testing.T, channels int) {
 	} else {
 		t.Logf("%d goroutines for %d channels", n, channels)
 	}
-}
-
-// goroutines is where each of the core's goroutines is, at one moment.
-func (w *witness) goroutines(t *testing.T) string {
-	t.Helper()
-	address := regexp.MustCompile(`msg="health and metrics" address=(\S+)`).FindStringSubmatch(w.Log())
-	if address == nil {
-		t.Fatalf("the log does not tell where profiles are\n%s", w.Log())
-	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address[1]+"/debug/pprof/goroutine?debug=2", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Close = true
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s, %v", answer.Status, err)
-	}
-	return string(text)
 }
 
 // environ is what a process was given as its environment.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,27 @@ type Reply struct {
 func (r *Relay) Get(t testing.TB, target string) Reply {
 	t.Helper()
 	return r.Do(t, Request{Target: target})
+}
+
+// OpsAddress is where the present process has health and metrics, by its log.
+func (r *Relay) OpsAddress(t testing.TB) string {
+	t.Helper()
+	line := r.WaitLog(t, `msg="health and metrics"`)
+	m := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("no address in %q", line)
+	}
+	return m[1]
+}
+
+// GetFrom is Get from another listener, as that of health and metrics.
+func GetFrom(t testing.TB, address, target string) Reply {
+	t.Helper()
+	reply, err := Request{Target: target}.send(address)
+	if err != nil {
+		t.Fatalf("GET %s from %s: %v", clip(target), address, err)
+	}
+	return reply
 }
 
 // PostJSON posts a JSON body and waits for the answer.
