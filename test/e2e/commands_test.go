@@ -159,7 +159,7 @@ func showSecondSignalEndsWhatTheFirstDoesNot(t *testing.T, w wire) {
 	listen.WaitStdout(t, "begun")
 	listen.Interrupt()
 	listen.WaitStdout(t, "asked")
-	listen.Interrupt()
+	listen.Terminate()
 	if got := listen.Wait(t); got.Code != -1 {
 		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}

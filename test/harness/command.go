@@ -54,6 +54,10 @@ func (c *Command) wait(t testing.TB, o *output, text string) {
 // Interrupt asks it to end, as Ctrl-C does.
 func (c *Command) Interrupt() { _ = c.proc.cmd.Process.Signal(syscall.SIGINT) }
 
+// Terminate asks it to end, as kill does. Unlike SIGINT, no shell has what it
+// runs in the background ignore that.
+func (c *Command) Terminate() { _ = c.proc.cmd.Process.Signal(syscall.SIGTERM) }
+
 // Wait waits for its end.
 func (c *Command) Wait(t testing.TB) Result {
 	t.Helper()
