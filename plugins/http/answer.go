@@ -1,7 +1,6 @@
 package http
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	nethttp "net/http"
@@ -40,9 +39,7 @@ func (c *call) fail(status int, info string) {
 func (c *call) refuse(err error) {
 	var refusal *sdk.Error
 	if !errors.As(err, &refusal) {
-		if !errors.Is(err, context.Canceled) {
-			slog.Warn("request got no answer from the core", "channel", c.host.Channel(), "err", err)
-		}
+		slog.Warn("request got no answer from the core", "channel", c.host.Channel(), "err", err)
 		panic(nethttp.ErrAbortHandler)
 	}
 	if refusal.RetryAfter > 0 {

@@ -38,7 +38,7 @@ func (c *call) admitted() bool {
 	if !c.verify {
 		return true
 	}
-	if err := c.host.CheckToken(c.r.Context(), c.credentials); err != nil {
+	if err := c.host.CheckToken(c.context(), c.credentials); err != nil {
 		c.refuse(err)
 		return false
 	}

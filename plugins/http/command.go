@@ -28,7 +28,7 @@ func (c *call) packet(p *packet.Packet) {
 		c.confirm(p)
 	case packet.CmdUnregister:
 		if c.admitted() && c.withSession(p) {
-			c.acknowledge("", c.host.Unregister(c.r.Context(), c.credentials))
+			c.acknowledge("", c.host.Unregister(c.context(), c.credentials))
 		}
 	case cmdTest:
 		if c.admitted() {
@@ -49,7 +49,7 @@ func (c *call) publish(s packet.Send, auth string) {
 	if s.SendType == packet.Group {
 		sendType = sdk.Group
 	}
-	published, err := c.host.Publish(c.r.Context(), sdk.Publish{
+	published, err := c.host.Publish(c.context(), sdk.Publish{
 		Credentials: c.credentials,
 		SendType:    sendType,
 		Target:      s.Target,
@@ -67,7 +67,7 @@ func (c *call) publish(s packet.Send, auth string) {
 // settings are. Who asks shows the token, or its session, in the same place.
 func (c *call) status(mid int64) {
 	given := bearer(c.r)
-	published, err := c.host.Status(c.r.Context(), sdk.Credentials{Token: given, Auth: given, Remote: c.credentials.Remote}, mid)
+	published, err := c.host.Status(c.context(), sdk.Credentials{Token: given, Auth: given, Remote: c.credentials.Remote}, mid)
 	c.reply(published, err)
 }
 
@@ -96,7 +96,7 @@ func (c *call) login(data []byte) {
 		return
 	}
 	credentials := sdk.Credentials{Token: login.Token, Remote: c.credentials.Remote}
-	session, err := c.host.Authenticate(c.r.Context(), credentials, login.Name, login.Group)
+	session, err := c.host.Authenticate(c.context(), credentials, login.Name, login.Group)
 	switch {
 	case err == nil:
 		c.answer(nethttp.StatusOK, packet.AppendSession(nil, session.Auth, session.Announcements))
@@ -119,7 +119,7 @@ func (c *call) confirm(p *packet.Packet) {
 		return
 	}
 	if c.withSession(p) {
-		c.acknowledge("", c.host.Confirm(c.r.Context(), sdk.Confirm{Credentials: c.credentials, MID: mid}))
+		c.acknowledge("", c.host.Confirm(c.context(), sdk.Confirm{Credentials: c.credentials, MID: mid}))
 	}
 }
 
@@ -133,7 +133,7 @@ func (c *call) command(p *packet.Packet) {
 	if data == nil {
 		data = []byte("null")
 	}
-	c.acknowledge(c.host.Command(c.r.Context(), sdk.ClientCommand{Credentials: c.credentials, Name: p.Cmd, Data: data}))
+	c.acknowledge(c.host.Command(c.context(), sdk.ClientCommand{Credentials: c.credentials, Name: p.Cmd, Data: data}))
 }
 
 // acknowledge answers with the info, "ok" if there is none.

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"errors"
 	nethttp "net/http"
 	"strings"
@@ -96,6 +97,11 @@ type call struct {
 	r           *nethttp.Request
 	credentials sdk.Credentials
 }
+
+// context is what the core is asked under. It outlives the request's own, which
+// is over as soon as the client sends nothing more, though it may still read: the
+// core has its own limits.
+func (c *call) context() context.Context { return context.WithoutCancel(c.r.Context()) }
 
 // get sends what the path and the query say.
 func (c *call) get() {

@@ -15,7 +15,6 @@ package http
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	nethttp "net/http"
 	"time"
@@ -79,7 +78,7 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		MaxHeaderBytes: maxHeaderBytes,
 		// "OPTIONS *" is answered as every other OPTIONS is.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		ErrorLog:                     listen.ErrorLog(),
 	}
 	var unasked newcomers
 	p.server.ConnState = unasked.note

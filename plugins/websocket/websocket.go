@@ -18,7 +18,6 @@ package websocket
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -84,7 +83,7 @@ func (p *plugin) Start(ctx context.Context, host sdk.Host) ([]string, error) {
 		ReadTimeout:       handshakeTime,
 		IdleTimeout:       handshakeTime,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		ErrorLog:          listen.ErrorLog(),
 	}
 	p.listener, p.served = listener, make(chan struct{})
 	go func() {
