@@ -22,11 +22,13 @@ func (e *Engine) outcome(ev *Outcome) {
 		e.foreign(ev.Link)
 		return
 	}
+	if ev.Kind == Acked && !rt.policy.Acks {
+		e.emit(&Misdeed{Link: ev.Link, Kind: UnfoundedAck})
+		handedOff := *ev // so much is true of it
+		handedOff.Kind = HandedOff
+		ev = &handedOff
+	}
 	if ev.Kind == Acked {
-		if !rt.policy.Acks {
-			e.foreign(ev.Link)
-			return
-		}
 		origin, voucher := rt, ev.Link
 		if ev.Late || rt.generation != ev.Generation {
 			origin, voucher = nil, 0 // the receiver's word, or that of an earlier one

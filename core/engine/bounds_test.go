@@ -1,8 +1,13 @@
 package engine
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+
+	"mpush/core/message"
+	"mpush/core/record"
 )
 
 func TestSendersOfOneLinkWaitForSoMuchAtOnce(t *testing.T) {
@@ -12,7 +17,7 @@ func TestSendersOfOneLinkWaitForSoMuchAtOnce(t *testing.T) {
 		want  int // that wait
 	}{
 		"messages": {"x", maxWaits + 100, maxWaits},
-		"bytes":    {strings.Repeat("x", 1<<20-100), 70, 65}, // the one that crosses the line is still held
+		"bytes":    {strings.Repeat("x", 1<<20-400), 70, 65}, // the one that crosses the line is still held
 	} {
 		d := newDesk(t, Config{})
 		d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()
@@ -54,5 +59,81 @@ func TestChangesOfOneReceiverDoNotPileUp(t *testing.T) {
 	attach("carl")
 	if refused != before || len(e.changing["carl"]) != 0 {
 		t.Error("another receiver's change is refused")
+	}
+}
+
+// A message to many holds more than its text: a status and a place for each.
+func TestSendersToAGroupHoldWhatItsMembersTake(t *testing.T) {
+	d := newDesk(t, Config{})
+	const members, sends = 1000, 500
+	for i := range members {
+		name := fmt.Sprint("m", i)
+		d.do(&Attach{Link: socketLink, Name: name, Group: "all", Policy: record.Policy{Acks: true}}).do(&Detach{Link: socketLink, Receiver: name, Generation: 1})
+	}
+	for range sends {
+		d.do(&Publish{Link: socketLink, Request: d.request(), SendType: message.Group, Target: "all", Text: "x", Wait: 60_000}).forget()
+	}
+	l := d.e.links[socketLink]
+	if most := maxWaitBytes/(targetBytes*members) + 1; l.waits == 0 || l.waits > most {
+		t.Errorf("%d wait, want 1 to %d", l.waits, most)
+	}
+	d.wait(60_000)
+	if l.waits != 0 || l.waitBytes != 0 {
+		t.Errorf("in the end %d wait with %d bytes", l.waits, l.waitBytes)
+	}
+}
+
+// What waits for the disk is bounded for each link, whichever receivers and keys
+// it is for, and nothing is left of it when the link has gone.
+func TestEventsOfOneLinkThatWaitAreBounded(t *testing.T) {
+	attach := func(i int) Event {
+		return &Attach{Link: socketLink, Name: fmt.Sprint("r", i%20), Address: bytes.Repeat([]byte{byte(i)}, 60<<10)}
+	}
+	repeat := func(i int) Event {
+		return &Publish{
+			Link: socketLink, SendType: message.Personal, Target: "ann", Text: strings.Repeat("x", 60<<10),
+			Key: record.Key{Sender: "bob", Name: fmt.Sprint("k", i%20)},
+		}
+	}
+	for name, test := range map[string]struct {
+		event func(i int) Event
+		small bool
+	}{
+		"changes":       {event: attach},
+		"repeats":       {event: repeat},
+		"small changes": {event: func(i int) Event { return &Attach{Link: socketLink, Name: fmt.Sprint("r", i%20), Group: fmt.Sprint(i)} }, small: true},
+	} {
+		e := newDesk(t, Config{}).e
+		for i := range 10_000 {
+			e.Step(2_000_000, test.event(i)) // nothing is reported of what it asks of the disk
+		}
+		parked := e.links[socketLink].parked
+		if test.small && parked.events != maxParked || !test.small && (parked.bytes < maxParkedBytes || parked.bytes > maxParkedBytes+61<<10) {
+			t.Errorf("%s: %+v", name, parked)
+		}
+	}
+}
+
+func TestRepeatsOfOneMessageDoNotPileUp(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.detached("ann").forget()
+	lookUp := d.e.Step(d.now, d.keyed("bob", "k", "ann", "a"))[0].(*LookUp)
+	refused := 0
+	for range 100_000 {
+		for _, effect := range d.e.Step(d.now, d.keyed("bob", "k", "ann", "a")) {
+			if effect.(*Answer).Body.(*Refusal).Code == Unavailable {
+				refused++
+			}
+		}
+	}
+	if refused != 100_000-maxRepeats {
+		t.Errorf("%d were refused", refused)
+	}
+	d.do(&LinkDown{Link: socketLink}).forget()
+	for _, effect := range d.e.Step(d.now, &Sent{Token: lookUp.Token}) {
+		t.Errorf("%T for a link that has gone", effect)
+	}
+	if len(d.e.keys) != 0 || len(d.e.lines) != 0 {
+		t.Errorf("%d keys and %d lines are still in memory", len(d.e.keys), len(d.e.lines))
 	}
 }

@@ -235,6 +235,9 @@ const (
 	UngivenAck MisdeedKind = 1 + iota
 	// ForeignRoute: the receiver has no such route on the link's channel.
 	ForeignRoute
+	// UnfoundedAck: a message was acknowledged on a route where, as its policy says,
+	// nobody confirms. It is taken for handed off.
+	UnfoundedAck
 	// Overrun: more changes of one receiver were asked for than can wait.
 	Overrun
 	// Hoarding: it holds all that it may and settles none, while others wait.
@@ -242,7 +245,7 @@ const (
 )
 
 // Misdeed tells that a link has done what no honest one does. Nothing was
-// changed by it.
+// changed by it, but where its kind says so.
 type Misdeed struct {
 	Link LinkID
 	Kind MisdeedKind

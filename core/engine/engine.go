@@ -81,6 +81,7 @@ type link struct {
 	stopping  bool
 	waits     int      // senders that wait
 	waitBytes int64    // of their messages
+	parked    parked   // events that wait for the disk
 	routes    []*route // up over this link; each knows its place
 	quota     quota
 }

@@ -13,6 +13,10 @@ type keyed struct {
 	waiting []Event
 }
 
+// maxRepeats of one message wait for what becomes of it: each has the key looked
+// up anew, one after the other.
+const maxRepeats = 64
+
 // sender is who sends, as far as the order of messages goes. All of a link's that
 // have no name are one.
 type sender struct {
@@ -38,7 +42,11 @@ type pendingKey struct{ turn *turn }
 func (e *Engine) publishOnce(ev *Publish) {
 	id := keyID{ev.Key.Sender, ev.Key.Name}
 	if k := e.keys[id]; k != nil {
-		k.waiting = append(k.waiting, ev)
+		if len(k.waiting) < maxRepeats && e.park(ev) {
+			k.waiting = append(k.waiting, ev)
+		} else {
+			e.refuseMessage(ev, Unavailable, "this message is sent too often at once: try again")
+		}
 		return
 	}
 	t := &turn{event: ev, key: &keyed{id: id}}
@@ -87,7 +95,5 @@ func (e *Engine) decide(t *turn) {
 // unkey lets those go on who repeat what is decided now.
 func (e *Engine) unkey(k *keyed) {
 	delete(e.keys, k.id)
-	for _, event := range k.waiting {
-		e.dispatch(event)
-	}
+	e.goOn(k.waiting)
 }

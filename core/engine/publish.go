@@ -27,6 +27,7 @@ type wait struct {
 const (
 	maxWaits     = 16_384
 	maxWaitBytes = 64 << 20
+	targetBytes  = 256 // about, of each receiver that it waits for
 )
 
 func (w *wait) fire(e *Engine) { e.finishWait(w) }
@@ -61,6 +62,7 @@ func (w *wait) letGo() {
 func (e *Engine) publish(ev *Publish) {
 	line := e.lines[senderOf(ev)]
 	switch {
+	case e.links[ev.Link] == nil: // it has gone while this waited
 	case ev.Key.Name != "":
 		e.publishOnce(ev)
 	case len(line) > 0:
@@ -230,7 +232,7 @@ func (p *pendingPut) resume(e *Engine, err error) {
 	if w.open == 0 || p.deadline <= e.clock || e.stopping || l == nil || l.stopping || l.waits >= maxWaits || l.waitBytes >= maxWaitBytes {
 		e.finishWait(w)
 	} else {
-		w.held = max(size, 1)
+		w.held = size + targetBytes*int64(len(w.statuses))
 		l.waits++
 		l.waitBytes += w.held
 		e.timers.set(&w.timer, max(p.deadline, e.clock))

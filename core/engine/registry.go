@@ -45,31 +45,19 @@ const maxDeferred = 1024
 // deferred puts an event behind a change of the receiver that is under way.
 func (e *Engine) deferred(name string, event Event) bool {
 	waiting, busy := e.changing[name]
-	_, once := event.(*Declare)
-	switch {
-	case !busy:
-	case len(waiting) < maxDeferred || once:
+	if busy && (len(waiting) < maxDeferred && e.park(event) || isDeclare(event)) {
 		e.changing[name] = append(waiting, event)
-	default:
-		e.overrun(event)
+	} else if busy {
+		link, request, _ := claimant(event)
+		e.refuse(link, request, Unavailable, "too many changes of this receiver are under way")
+		e.emit(&Misdeed{Link: link, Kind: Overrun})
 	}
 	return busy
 }
 
-// overrun refuses what changes a receiver.
-func (e *Engine) overrun(event Event) {
-	var link LinkID
-	var request RequestID
-	switch ev := event.(type) {
-	case *Attach:
-		link, request = ev.Link, ev.Request
-	case *Register:
-		link, request = ev.Link, ev.Request
-	case *Unregister:
-		link, request = ev.Link, ev.Request
-	}
-	e.refuse(link, request, Unavailable, "too many changes of this receiver are under way")
-	e.emit(&Misdeed{Link: link, Kind: Overrun})
+func isDeclare(event Event) bool {
+	_, is := event.(*Declare)
+	return is
 }
 
 // coming counts the claims on their way to disk that need room under a limit:
@@ -125,9 +113,7 @@ func (e *Engine) committed(names []string) {
 	for _, name := range names {
 		waiting := e.changing[name]
 		delete(e.changing, name)
-		for _, event := range waiting {
-			e.dispatch(event)
-		}
+		e.goOn(waiting)
 	}
 }
 

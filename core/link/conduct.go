@@ -10,7 +10,7 @@ import (
 )
 
 // Vice is something that a plugin does only if it is broken or evil. None of
-// them changes anything: each is refused, and counted.
+// them changes anything, but where it says so: each is refused, and counted.
 type Vice uint8
 
 const (
@@ -19,6 +19,9 @@ const (
 	// ForeignReceiver: it reported on a receiver that has no such route on its
 	// channel.
 	ForeignReceiver
+	// AckedUnfounded: it acknowledged a message on a route whose policy has no acks;
+	// that is taken for a hand-off.
+	AckedUnfounded
 	// Uninvited: it registered a receiver whose command it was not answering.
 	Uninvited
 	// UnaskedReply: it answered a command that it was not given.
@@ -50,6 +53,7 @@ func (v Vice) String() string {
 	return [vices]string{
 		AckedUngiven:    "acknowledged a message that it was not given",
 		ForeignReceiver: "reported on a receiver that it does not serve",
+		AckedUnfounded:  "acknowledged a message on a route whose policy has no acks: it counts as handed off",
 		Uninvited:       "registered a receiver that did not ask for it",
 		UnaskedReply:    "answered a command that it was not asked",
 		Unanswered:      "did not answer a command",
@@ -69,6 +73,8 @@ func viceOf(kind engine.MisdeedKind) Vice {
 		return AckedUngiven
 	case engine.ForeignRoute:
 		return ForeignReceiver
+	case engine.UnfoundedAck:
+		return AckedUnfounded
 	case engine.Hoarding:
 		return Hoarding
 	default:
