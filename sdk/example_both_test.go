@@ -20,7 +20,7 @@ import (
 // and messages to the receiver "room" are said in the chat.
 type chat struct {
 	config struct {
-		URL string `json:"url" jsonschema:"required,description=where the chat takes what is said"`
+		URL string `json:"url" jsonschema:"required,writeOnly=true,description=where the chat takes what is said"`
 		To  string `json:"to" jsonschema:"description=the receiver of what is said there"`
 	}
 	server http.Server
@@ -87,7 +87,7 @@ func (p *chat) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return err
+		return errors.Unwrap(err) // without the url, which nobody else may know
 	}
 	defer response.Body.Close()
 	switch {

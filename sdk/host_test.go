@@ -37,7 +37,7 @@ func (p *probe) Configure(_ context.Context, c *sdk.Config) error {
 
 func (p *probe) Declare(ctx context.Context, host sdk.Host) ([]sdk.Route, error) {
 	if p.declare == nil {
-		return []sdk.Route{{Receiver: "phone"}}, nil
+		return []sdk.Route{{Receiver: "phone", Policy: sdk.Policy{Acks: true}}}, nil
 	}
 	return p.declare(ctx, host)
 }
@@ -256,7 +256,7 @@ func TestDeliveryCarriesTheMessage(t *testing.T) {
 	got := make(chan *sdk.Delivery, 2)
 	p := &probe{
 		declare: func(context.Context, sdk.Host) ([]sdk.Route, error) {
-			return []sdk.Route{{Receiver: "a", Address: []byte("A"), Policy: sdk.Policy{Retry: 5 * time.Second}}, {Receiver: "b"}}, nil
+			return []sdk.Route{{Receiver: "a", Address: []byte("A"), Policy: sdk.Policy{Acks: true, Retry: 5 * time.Second}}, {Receiver: "b", Policy: sdk.Policy{Acks: true}}}, nil
 		},
 		deliver: func(_ context.Context, d *sdk.Delivery) error { got <- d; return nil },
 	}

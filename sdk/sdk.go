@@ -173,6 +173,9 @@ type Egress interface {
 	//	Gone              this route is no more: drop it
 	//	any other error   as Retry
 	//
+	// The text of an error is kept on disk and shown to the operator: no secrets,
+	// no urls that are one, as those of most chats are.
+	//
 	// It is called in a goroutine of its own, for each receiver one message at
 	// a time, for different receivers at once. ctx ends when the message is
 	// recalled, the route ends, or the plugin stops; the returned error then

@@ -55,7 +55,7 @@ type Policy struct {
 	// it. Else the route stands beside the others.
 	Exclusive bool
 	// Acks: the receiver itself confirms, nil from Deliver means "ok". Else
-	// Deliver returns HandedOff.
+	// Deliver returns HandedOff; nil counts as that, and as a misdeed.
 	Acks bool
 	// Prefetch is how many messages the plugin may hold per receiver; 0 is 1.
 	// More saves the way to the core between two messages. It is for attached

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+
+	"mpush/core/record"
 )
 
 // lies returns those of a step, as "link kind".
@@ -44,4 +47,22 @@ func TestLiesAreThoseOfTheLinkThatVouches(t *testing.T) {
 	if s := d.e.Stats(); s.Acked != 1 || s.UnsentAcks != 3 || s.ForeignRoutes != 3 {
 		t.Errorf("stats %+v", s)
 	}
+}
+
+// The channel has the message off its hands, whatever it calls that: neither the
+// queue nor the message waits for the lease to end.
+func TestAckWhereNobodyConfirmsIsAHandOff(t *testing.T) {
+	d := newDesk(t, Config{})
+	d.register("ann").send("ann", "a", 0).send("ann", "b", 0)
+	ack := &Outcome{Link: pushLink, Receiver: "ann", Generation: 1, MID: firstMID, Kind: Acked}
+	effects := slices.Clone(d.e.Step(d.now, ack))
+	if got := lies(effects); fmt.Sprint(got) != fmt.Sprintf("[%d %d]", pushLink, UnfoundedAck) {
+		t.Errorf("it has done wrong: %q", got)
+	}
+	d.forget().take(effects)
+	d.got("deliver ann b gen1 try0").is("ann", firstMID, record.HandedOff, "")
+	if got := d.item("ann", firstMID).Status.String(); got != "push-ok" {
+		t.Errorf("the status is %s", got)
+	}
+	d.do(ack).got() // again: of no lease
 }

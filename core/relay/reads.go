@@ -65,7 +65,7 @@ func (c *committer) load(ctx context.Context, unread error) (events []engine.Eve
 		if unread == nil {
 			loaded.Items, loaded.More, loaded.Err = c.store.Next(ctx, load.Receiver, load.After, load.N, load.MaxBytes)
 		}
-		if loaded.Err != nil {
+		if loaded.Err != nil && unread == nil { // else it has been said
 			c.log.Error("a queue could not be read", "receiver", load.Receiver, "err", loaded.Err)
 		}
 		events = append(events, loaded)

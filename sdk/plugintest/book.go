@@ -136,3 +136,16 @@ func (b *book) stateWith(prefix string) map[string][]byte {
 	}
 	return found
 }
+
+// judge complains of what every core would.
+func (c *Core) judge(e *pluginpb.PluginEnvelope) {
+	o := e.GetOutcome()
+	if o.GetKind() != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.book.routes[o.GetReceiver()]; r != nil && !r.policy.GetAcks() {
+		c.t.Errorf("%q: nil from Deliver on a route whose policy has no Acks: the core takes it for sdk.HandedOff, and names it a misdeed", o.GetReceiver())
+	}
+}

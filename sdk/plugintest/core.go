@@ -203,6 +203,7 @@ func (c *Core) exchange() {
 				return
 			}
 			for _, e := range frame.GetEnvelopes() {
+				c.judge(e)
 				c.arrived(e)
 				c.answer(e)
 				c.note(e)

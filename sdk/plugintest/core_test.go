@@ -3,6 +3,8 @@ package plugintest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -39,7 +41,7 @@ func (g *gate) Declare(ctx context.Context, host sdk.Host) ([]sdk.Route, error) 
 	if err != nil || string(state["key"]) != "kept" {
 		return nil, errors.Join(err, errors.New("state is lost"))
 	}
-	return []sdk.Route{{Receiver: "declared", Address: []byte("addr")}}, host.SetState(ctx, "key", nil)
+	return []sdk.Route{{Receiver: "declared", Address: []byte("addr"), Policy: sdk.Policy{Acks: true}}}, host.SetState(ctx, "key", nil)
 }
 
 func (g *gate) Start(_ context.Context, host sdk.Host) ([]string, error) {
@@ -90,6 +92,28 @@ func TestDeliveryToADeclaredRouteIsAcked(t *testing.T) {
 	got := core.Outcome()
 	if got.GetMid() != mid || got.GetKind() != pluginpb.OutcomeKind_OUTCOME_KIND_ACKED {
 		t.Errorf("outcome %v", got)
+	}
+}
+
+// complaints takes what the kit says of a plugin.
+type complaints struct {
+	testing.TB
+	said chan string
+}
+
+func (c complaints) Errorf(format string, args ...any) { c.said <- fmt.Sprintf(format, args...) }
+
+func TestKitComplainsOfAcksWhereNobodyConfirms(t *testing.T) {
+	told := complaints{t, make(chan string, 1)}
+	g := newGate()
+	core := plugintest.Start(told, g, plugintest.Options{State: map[string]string{"key": "kept"}})
+	if _, err := g.host.Attach(t.Context(), sdk.Attach{Credentials: sdk.Credentials{Token: "test"}, Name: "phone"}); err != nil {
+		t.Fatal(err)
+	}
+	core.Deliver("phone", &pluginpb.Message{Text: "hello"})
+	core.Outcome()
+	if said := <-told.said; !strings.HasPrefix(said, `"phone": nil from Deliver`) {
+		t.Error(said)
 	}
 }
 

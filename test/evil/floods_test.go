@@ -12,6 +12,8 @@ func TestFloodsAreSlowedDownAndNamed(t *testing.T) {
 	floods := []struct{ vice, line string }{
 		{"floods-publishes", "asks faster than it can be served and is slowed down"},
 		{"floods-attaches", "asks faster than it can be served and is slowed down"},
+		{"floods-addresses", "asks faster than it can be served and is slowed down"},
+		{"floods-one-key", "asks faster than it can be served and is slowed down"},
 		{"floods-state", "asks faster than it can be served and is slowed down"},
 		{"floods-stderr", "plugin writes too much, output is dropped"},
 		{"forks", "has started many processes"},

@@ -12,6 +12,8 @@ func floods() map[string]vice {
 	return map[string]vice{
 		"floods-publishes": {act: floodPublishes},
 		"floods-attaches":  {act: floodAttaches},
+		"floods-addresses": {act: floodAddresses},
+		"floods-one-key":   {act: floodOneKey},
 		"floods-state":     {act: floodState},
 		"never-reads":      {act: neverRead},
 	}
@@ -41,6 +43,37 @@ func floodAttaches(x *exchange) error {
 		for i := range envelopes {
 			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
 				Credentials: &pluginpb.Credentials{Trusted: true}, Name: "restless", Group: fmt.Sprint("group-", i%2), Policy: &pluginpb.Policy{Acks: true},
+			}}})
+		}
+		return x.send(envelopes...)
+	})
+}
+
+// floodAddresses changes what the core keeps of twenty receivers with each attach.
+func floodAddresses(x *exchange) error {
+	n := 0
+	return x.forever(0, func() error {
+		envelopes := make([]*pluginpb.PluginEnvelope, 40)
+		for i := range envelopes {
+			n++
+			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
+				Credentials: &pluginpb.Credentials{Trusted: true}, Name: fmt.Sprint("restless-", i%20),
+				Address: fmt.Appendf(nil, "%*d", 60<<10, n), Policy: &pluginpb.Policy{Acks: true},
+			}}})
+		}
+		return x.send(envelopes...)
+	})
+}
+
+// floodOneKey sends one message again and again, as if no answer had come.
+func floodOneKey(x *exchange) error {
+	text := strings.Repeat("x", 500)
+	return x.forever(0, func() error {
+		envelopes := make([]*pluginpb.PluginEnvelope, 1000)
+		for i := range envelopes {
+			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Publish{Publish: &pluginpb.Publish{
+				Credentials: &pluginpb.Credentials{Trusted: true}, SendType: pluginpb.SendType_SEND_TYPE_PERSONAL,
+				Target: "away-0", Text: text, IdempotencyKey: "k",
 			}}})
 		}
 		return x.send(envelopes...)
