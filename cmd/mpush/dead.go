@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,8 @@ it; "mpush trace" has it.`,
 		&cobra.Command{
 			Use:   "replay [MID [RECEIVER]]",
 			Short: "Queue dead letters again: same mid, at the end of the queue",
+			Long: `Replay queues dead letters again, the oldest first. Where a queue is full, those
+of its receiver are left, the others' go on, and the exit code is 1.`,
 			Example: `  mpush dead replay 1596543210123
   mpush dead replay --all --receiver phone`,
 		}, "replayed", (*control.Client).Replay,
@@ -156,16 +159,48 @@ func (o *operator) deadEach(c *cobra.Command, done string, do func(*control.Clie
 		if err != nil {
 			return err
 		}
-		for i, l := range letters {
-			if err := do(client, ctx, control.Letter{MID: l.Message.MID, Receiver: l.Delivery.Receiver}); err != nil {
-				return fmt.Errorf("%d %s: %w (%d of %d are done)", l.Message.MID, l.Delivery.Receiver, err, i, len(letters))
-			}
+		n, err := eachLetter(letters, func(l control.Letter) error { return do(client, ctx, l) })
+		if err == nil || n > 0 {
+			err = errors.Join(o.print(out, map[string]int{done: n}, func(w io.Writer) { fmt.Fprintf(w, "%d %s\n", n, done) }), err)
 		}
-		return o.print(out, map[string]int{done: len(letters)}, func(w io.Writer) { fmt.Fprintf(w, "%d %s\n", len(letters), done) })
+		return err
 	})
 	c.Flags().StringVar(&s.receiver, "receiver", "", "with --all: of this receiver alone")
 	c.Flags().BoolVar(&s.all, "all", false, "all dead letters")
 	return c
+}
+
+// eachLetter does something to each, and tells to how many. What is no letter any
+// more was dealt with meanwhile. Where a queue is full, the rest of its receiver's
+// are left, or they would be out of order, and those of others go on.
+func eachLetter(letters []control.DeadLetter, do func(control.Letter) error) (n int, err error) {
+	full, gone := make(map[string]bool), 0
+	for i := range letters {
+		l := control.Letter{MID: letters[i].Message.MID, Receiver: letters[i].Delivery.Receiver}
+		if full[l.Receiver] {
+			continue
+		}
+		failed := do(l)
+		if failed == nil {
+			n++
+			continue
+		}
+		refused, ok := errors.AsType[*control.Error](failed)
+		if ok && refused.Status == http.StatusNotFound && len(letters) > 1 {
+			gone++
+			continue
+		}
+		if full[l.Receiver] = true; err == nil {
+			err = fmt.Errorf("%d %s: %w", l.MID, l.Receiver, failed)
+		}
+		if !ok || refused.Status != http.StatusTooManyRequests {
+			break
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%w (%d of %d are done)", err, n, len(letters)-gone)
+	}
+	return n, err
 }
 
 // letters are those that are meant, the oldest first: so they are queued in the

@@ -64,9 +64,11 @@ func initCommand(s *settings) *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Write a commented configuration with a strong random token",
 		Long: `Init writes config.json into DIR (default: here), or the file of --config. The
-file is for its owner alone (mode 0600) and has a random token of 256 bits. A file
-that is there is left as it is, unless --force is given.`,
-		Example: "  mpush init\n  mpush init /etc/mpush\n  mpush init --config /etc/mpush.json",
+file belongs to who runs this, is for its owner alone (mode 0600) and has a random
+token of 256 bits: a service that runs as another user must be given the right to
+read it (docs/operate/run.md). A file that is there is left as it is, unless --force
+is given.`,
+		Example: "  mpush init\n  mpush init relay\n  mpush init --config relay/other.json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := cmp.Or(s.config, os.Getenv("MPUSH_CONFIG"), config.DefaultPath)

@@ -98,7 +98,11 @@ func nameable(text string) bool { return len(text) <= maxName && clean(text) == 
 
 func (l *listening) run(ctx context.Context) error {
 	if l.server != "" {
-		if u, err := url.Parse(l.server); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+		u, err := url.Parse(l.server)
+		if err == nil && u.User != nil {
+			return exitError{errors.New("--server: a websocket's url has no user and no password: name a token with --token"), exitUsage}
+		}
+		if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
 			return exitError{fmt.Errorf("--server: expected a url such as ws://127.0.0.1:9094, not %q", l.server), exitUsage}
 		}
 	}

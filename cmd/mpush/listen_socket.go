@@ -36,8 +36,11 @@ func (l *listening) connection(ctx context.Context) (came bool, err error) {
 		// listens was told by its own socket, which is its owner's alone.
 		dialer.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
-	ws, _, err := dialer.DialContext(dialing, server, nil)
+	ws, answer, err := dialer.DialContext(dialing, server, nil)
 	if err != nil {
+		if answer != nil {
+			return false, final(answer.StatusCode, fmt.Errorf("%s answers with HTTP status %d: is it the websocket channel of a relay?", server, answer.StatusCode))
+		}
 		return false, fmt.Errorf("%s: %w", server, err)
 	}
 	s := &socket{ws: ws, messages: make(chan *incoming, 16)}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -160,5 +162,36 @@ func TestNamesThatCanNotBeAreNotTried(t *testing.T) {
 		if err := l.run(t.Context()); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "256 bytes") {
 			t.Errorf("%q, %q: %v", l.name, l.group, err)
 		}
+	}
+}
+
+// What a proxy answers for a relay that is down passes, what it answers for a
+// wrong address does not.
+func TestListenTellsWhatElseAnswers(t *testing.T) {
+	for status, final := range map[int]bool{301: true, 401: true, 404: true, 429: false, 502: false} {
+		var asked atomic.Int32
+		ctx, cancel := context.WithCancel(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if asked.Add(1) > 1 {
+				cancel()
+			}
+			w.WriteHeader(status)
+		}))
+		var say bytes.Buffer
+		l := &listening{name: "phone", server: "ws" + strings.TrimPrefix(server.URL, "http"), out: io.Discard, say: &say}
+		err := l.run(ctx)
+		text := fmt.Sprint(say.String(), err)
+		if (asked.Load() == 1) != final || !strings.Contains(text, fmt.Sprint("answers with HTTP status ", status, ": is it the websocket channel")) {
+			t.Errorf("%d: asked %d times: %s", status, asked.Load(), text)
+		}
+		cancel()
+		server.Close()
+	}
+}
+
+func TestListenTakesNoPasswordInAURL(t *testing.T) {
+	l := &listening{name: "phone", server: "wss://me:passw0rd@push.example.org", say: io.Discard}
+	if err := l.run(t.Context()); err == nil || exitCode(err) != exitUsage || strings.Contains(err.Error(), "passw0rd") {
+		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -115,7 +116,7 @@ func printMessage(w io.Writer, m *control.Message) {
 }
 
 // errUnbalanced is the exit code of an audit that does not balance.
-var errUnbalanced = errors.New("the books do not balance: please report this, with a backup")
+var errUnbalanced = errors.New("the books do not balance: keep a backup and the log, and report this; a backup holds all messages, so do not publish it")
 
 func (o *operator) audit() *cobra.Command {
 	return o.command(&cobra.Command{
@@ -158,23 +159,42 @@ func (o *operator) backup() *cobra.Command {
 	return o.command(&cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy the database of a running relay to a new file",
-		Long: `Backup writes everything that the relay has on disk, as of one moment, to a new
-file while the relay goes on. To restore it, stop the relay, remove mpush.db-wal
+		Long: `Backup has the relay write everything that it has on disk, as of one moment, to a
+new file, while it goes on. The relay writes it, not this command: it must be where
+the relay may, as below its data directory. To restore it, stop the relay, remove mpush.db-wal
 and mpush.db-shm from the data directory and copy the file to mpush.db there.
 Clients stay logged in if the file "secret" of the data directory is kept, too.`,
-		Example: "  mpush backup /var/backups/mpush.db",
-		Args:    cobra.ExactArgs(1),
+		Example: `  mpush backup copy.db
+  mpush backup --data /var/lib/mpush /var/lib/mpush/backup.db`,
+		Args: cobra.ExactArgs(1),
 	}, func(ctx context.Context, client *control.Client, out io.Writer, args []string) error {
 		path, err := filepath.Abs(args[0])
 		if err != nil {
 			return err
 		}
 		backup, err := client.Backup(ctx, path)
+		if refused, ok := errors.AsType[*control.Error](err); ok {
+			return fmt.Errorf("%w (the relay writes the file, with its own rights)", refused)
+		}
 		if err != nil {
+			return err
+		}
+		if err := seesBackup(path, backup.Bytes); err != nil {
 			return err
 		}
 		return o.print(out, backup, func(w io.Writer) { fmt.Fprintf(w, "%s: %d bytes\n", backup.Path, backup.Bytes) })
 	})
+}
+
+// seesBackup makes sure that what the relay has written is there for who asked, as
+// far as that may be seen.
+func seesBackup(path string, size int64) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() != size {
+		return fmt.Errorf("the relay has written %s, but it sees other files there than you: "+
+			"it has a /tmp of its own (PrivateTmp of systemd), or is in a container; name a file below its data directory", path)
+	}
+	return nil
 }
 
 // dataDir is where the relay keeps everything.

@@ -46,8 +46,8 @@ from.method "control" then. With --server it is an HTTP request to any relay.
 
 With --wait it shows each receiver's status until all are ok: ready (queued, the
 receiver is away), wait (sent), ok (the receiver has acknowledged it). If not all
-are ok in time, or one can not be any more, the exit code is 3; the message stays
-in the queue. It is 1 if the message was not accepted for anybody. With --server
+are ok in time, by Ctrl-C, or ever, the exit code is 3; the message stays in the
+queue. It is 1 if the message was not accepted for anybody. With --server
 the token must be the single one or have "admin": others may not ask.`,
 		Example: `  mpush send phone "Backup done" "all 3 disks" --wait
   mpush send family "Dinner" --group --extra url=https://example.org --extra icon=food
@@ -61,7 +61,7 @@ the token must be the single one or have "admin": others may not ask.`,
 	flags.BoolVar(&o.group, "group", false, "NAME is a group")
 	flags.StringArrayVar(&o.extra, "extra", nil, "KEY=TEXT for the message's extra; may be repeated")
 	flags.StringVar(&o.extraAll, "extra-json", "", "the message's extra, a JSON object; --extra adds to it")
-	flags.DurationVar(&o.wait, "wait", 0, "wait until all receivers have it, at most so long")
+	flags.DurationVar(&o.wait, "wait", 0, "wait until all receivers have it, at most so long: --wait=2m, with the =")
 	flags.Lookup("wait").NoOptDefVal = defaultWait.String()
 	flags.StringVar(&o.server, "server", "", "url of a relay's http channel; without it the relay of --data is asked")
 	flags.StringVar(&o.token, "token", "", "token for --server (default $MPUSH_TOKEN)")
@@ -166,8 +166,8 @@ func (o *sending) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	if err := cmd.Context().Err(); err != nil {
-		return err
+	if cmd.Context().Err() != nil {
+		return exitError{errors.New("asked to end: the message is accepted, and was not awaited any longer"), exitNotDelivered}
 	}
 	return verdict(now, o.wait, unseen)
 }

@@ -173,7 +173,7 @@ func (s *remoteSender) ask(ctx context.Context, method, segment string, body []b
 		Status map[string]string
 	}
 	if err := json.Unmarshal(packet.Data, &reply); err != nil {
-		return sent, fmt.Errorf("the answer of %s: %w", s.server, err)
+		return sent, fmt.Errorf("the answer of %s: %w", s.server.Redacted(), err)
 	}
 	sent.Status = reply.Status
 	if reply.MID != "" {
@@ -188,7 +188,7 @@ func final(status int, err error) error {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 	default:
-		if status/100 == 4 {
+		if status/100 == 3 || status/100 == 4 {
 			return refusal{err}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -35,27 +36,18 @@ for them.
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, client *control.Client, out io.Writer, _ []string) error {
 		show := &screen{out: out}
-		for {
+		for seen := false; ; seen = true {
 			status, err := client.Status(ctx)
 			switch {
 			case watch && ctx.Err() != nil: // Ctrl-C, while it was asked
 				return nil
-			case err != nil:
+			case err != nil && !seen:
 				return err
-			}
-			if !watch {
+			case !watch:
 				return o.print(out, status, func(w io.Writer) { printStatus(w, colors(out), &status) })
 			}
-			if o.json || !isTerminal(out) {
-				if err := o.print(out, status, func(w io.Writer) { printStatus(w, paint{}, &status) }); err != nil {
-					return err
-				}
-			} else {
-				var b bytes.Buffer
-				if err := o.print(&b, status, func(w io.Writer) { printStatus(w, colors(out), &status) }); err != nil {
-					return err
-				}
-				show.show(strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"))
+			if err := o.showAgain(show, &status, err); err != nil {
+				return err
 			}
 			select {
 			case <-time.After(watchEvery):
@@ -64,8 +56,29 @@ for them.
 			}
 		}
 	})
-	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again, until Ctrl-C")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again, until Ctrl-C, also while the relay is started again")
 	return cmd
+}
+
+// showAgain is one look of --watch. A relay that does not answer may be starting.
+func (o *operator) showAgain(show *screen, status *control.Status, unanswered error) error {
+	drawn := isTerminal(show.out) && !o.json
+	switch {
+	case unanswered != nil && drawn:
+		show.show([]string{"mpush: " + clean(unanswered.Error())})
+		return nil
+	case unanswered != nil:
+		fmt.Fprintln(os.Stderr, "mpush:", unanswered)
+		return nil
+	case !drawn:
+		return o.print(show.out, status, func(w io.Writer) { printStatus(w, paint{}, status) })
+	}
+	var b bytes.Buffer
+	if err := o.print(&b, status, func(w io.Writer) { printStatus(w, colors(show.out), status) }); err != nil {
+		return err
+	}
+	show.show(strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"))
+	return nil
 }
 
 func printStatus(w io.Writer, painted paint, status *control.Status) {

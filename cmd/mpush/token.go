@@ -60,6 +60,9 @@ func (f *tokenFlags) entry(name, token string, now time.Time) (*config.TokenEntr
 		if err != nil {
 			return nil, exitError{fmt.Errorf("--expires: %w", err), exitUsage}
 		}
+		if !at.After(now) {
+			return nil, exitError{fmt.Errorf("--expires %s: that is over already", f.expires), exitUsage}
+		}
 		entry.Expires = at.Format(time.RFC3339)
 	}
 	if err := entry.Check(); err != nil {

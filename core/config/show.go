@@ -60,7 +60,8 @@ func (c *Config) Own() []Value {
 
 // Section are the values of a channel's section, as they stand there: a channel
 // that is switched off has one value, which says so. secret tells which values,
-// as text, are hidden; nil hides all texts and numbers.
+// as text, are hidden, beside those that came from a file of their own; nil hides
+// all texts and numbers.
 func (c *Config) Section(channel string, secret func(text string) bool) []Value {
 	section := []step{{key: channel}}
 	if !isBundled(channel) {
@@ -73,7 +74,12 @@ func (c *Config) Section(channel string, secret func(text string) bool) []Value 
 		}
 	}
 	var values []Value
-	all := func(n *node) bool { return secret == nil || secret(n.text()) }
+	all := func(n *node) bool {
+		// A file of its own is where a secret is put that no schema knows of, as in
+		// the url of a webhook.
+		fromFile := slices.ContainsFunc(n.from, func(ref string) bool { return strings.HasPrefix(ref, "${file:") })
+		return secret == nil || fromFile || secret(n.text())
+	}
 	c.visit(n, formatSteps(section), nil, func(_ string, n *node) bool { return (n.kind == '"' || n.kind == '0') && all(n) }, &values)
 	if isBundled(channel) {
 		if i := slices.IndexFunc(values, func(v Value) bool { return v.Path == channel+".enabled" && string(v.Value) == "false" }); i >= 0 {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Client asks the relay of a data directory. Its methods may be called from any
@@ -64,7 +65,24 @@ func ownedBy(path string, user int) error {
 // Close lets go of connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// readTime is how long the relay may take over what it has in memory or reads by
+// the page.
+const readTime = 30 * time.Second
+
 func (c *Client) do(ctx context.Context, method, path string, request, into any) error {
+	if method != http.MethodGet || path == auditPath {
+		return c.ask(ctx, method, path, request, into)
+	}
+	reading, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	err := c.ask(reading, method, path, request, into)
+	if err != nil && ctx.Err() == nil && reading.Err() != nil {
+		return fmt.Errorf("the relay of %s does not answer within %v: is its process stopped, or does its disk hang?", c.dataDir, readTime)
+	}
+	return err
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, request, into any) error {
 	body, err := marshal(request)
 	if err != nil {
 		return err
@@ -170,9 +188,12 @@ func (c *Client) Drop(ctx context.Context, l Letter) error {
 	return c.do(ctx, http.MethodPost, "/v1/dead/drop", l, &struct{}{})
 }
 
+// auditPath reads the whole history, which may take any time.
+const auditPath = "/v1/audit"
+
 // Audit returns the balance of all receivers.
 func (c *Client) Audit(ctx context.Context) (a Audit, err error) {
-	return a, c.do(ctx, http.MethodGet, "/v1/audit", nil, &a)
+	return a, c.do(ctx, http.MethodGet, auditPath, nil, &a)
 }
 
 // Backup has a copy of the database written to an absolute path.

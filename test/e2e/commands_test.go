@@ -353,16 +353,44 @@ func TestInitWritesAConfigThatServes(t *testing.T) {
 	relay.Get(t, "/phone.send?text=x").ExpectInfo(t, 401)
 }
 
+func TestWhatIsAskedToEndSaysHowFarItCame(t *testing.T) {
+	t.Parallel()
+	relay := harness.Start(t, nil)
+	relay.Away(t, "phone", "")
+	send := beside(t, relay, "send", "phone", "hi", "--wait=10m")
+	send.WaitStdout(t, "ready")
+	watch := beside(t, relay, "status", "--watch")
+	watch.WaitStdout(t, "1 message queued")
+	send.Terminate()
+	if got := send.Wait(t); got.Code != 3 || !strings.Contains(got.Stderr, "the message is accepted") {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	relay.Stop(t)
+	watch.WaitStderr(t, "no relay answers")
+	relay.Start(t)
+	watch.WaitStdout(t, strconv.Itoa(relay.Channel(t, "websocket").PID))
+	watch.Terminate()
+	if got := watch.Wait(t); got.Code != 0 {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	if first := harness.Run(t, relay.Dir, nil, "status", "--watch", "--data", "nowhere"); first.Code != 1 {
+		t.Errorf("exit code %d\n%s", first.Code, first.Stderr)
+	}
+}
+
 func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t)
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("a-very-secret-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "chat"), []byte("https://chat.example/who-has-this-may-post"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	write(t, dir, `{
   "token": "${file:token}",
   "limits": {"ttl": "2d"}, "tokens": [{"name": "ci", "token": "another-secret-token", "rights": ["send"]}],
-  "webhook": {"clients": [{"name": "nas", "url": "https://nas.example", "method": "POST", "proxy": "http://me:passw0rd-of-mine@proxy.example"}]},
+  "webhook": {"clients": [{"name": "nas", "url": "https://nas.example", "method": "POST", "proxy": "http://me:passw0rd-of-mine@proxy.example"}, {"name": "chat", "url": "${file:chat}", "method": "POST"}]},
   "webpush": {"enabled": false},
 }`)
 	env := []string{"MPUSH_HTTP_PORT=9193", "MPUSH_LOG_LEVEL=warn"}
@@ -386,7 +414,7 @@ func TestConfigShowTellsWhereEachValueCameFromAndNoSecret(t *testing.T) {
 	if err := json.Unmarshal([]byte(inJSON.Stdout), &shown); err != nil || len(shown.Values) < 20 {
 		t.Errorf("%v\n%s", err, inJSON.Stdout)
 	}
-	for _, secret := range []string{"a-very-secret-token", "another-secret-token", "passw0rd-of-mine"} {
+	for _, secret := range []string{"a-very-secret-token", "another-secret-token", "passw0rd-of-mine", "who-has-this"} {
 		if strings.Contains(got.Stdout+inJSON.Stdout, secret) {
 			t.Errorf("it shows %s", secret)
 		}
