@@ -94,6 +94,7 @@ func pluginCommand(s *settings) *cobra.Command {
 		Short: "Make, pin and look at channels",
 		Long: `A channel is a plugin: a process of its own. These commands are for who writes
 one and for who runs it.`,
+		Example: "  mpush plugin list\n  mpush plugin new pager --kind egress",
 	}
 	group.AddCommand(runCommand(), newCommand(), describeCommand(s), pinCommand(s), listCommand(s), pluginTestCommand())
 	return group

@@ -43,7 +43,7 @@ type Limits struct {
 	QueueLength  int           // messages that wait for one receiver
 	QueueBytes   int64         // bytes of messages that wait for one receiver
 	Receivers    int           // known receivers
-	GroupMembers int           // receivers that one group send may reach
+	GroupMembers int           // receivers in one group; one more is refused
 	PublishRate  int           // messages a second from one address, and of one name
 	PublishBurst int           // of these, at once after a pause; at least 1
 	AuthFailures int           // wrong tokens from one address before it is refused
