@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -87,7 +88,10 @@ func (p *chat) Deliver(ctx context.Context, d *sdk.Delivery) error {
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return errors.Unwrap(err) // without the url, which nobody else may know
+		if whole, ok := errors.AsType[*url.Error](err); ok {
+			return whole.Err // without the url, which nobody else may know
+		}
+		return err
 	}
 	defer response.Body.Close()
 	switch {

@@ -33,6 +33,7 @@ type listening struct {
 
 	out, say io.Writer // messages, and what else there is to say
 	painted  paint
+	came     bool     // it was let in before
 	seen     []string // mids that were dealt with, the newest last
 	shown    string   // the mid of the last message that was printed
 }

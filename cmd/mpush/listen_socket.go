@@ -38,10 +38,14 @@ func (l *listening) connection(ctx context.Context) (came bool, err error) {
 	}
 	ws, answer, err := dialer.DialContext(dialing, server, nil)
 	if err != nil {
-		if answer != nil {
-			return false, final(answer.StatusCode, fmt.Errorf("%s answers with HTTP status %d: is it the websocket channel of a relay?", server, answer.StatusCode))
+		if answer == nil {
+			return false, fmt.Errorf("%s: %w", server, err)
 		}
-		return false, fmt.Errorf("%s: %w", server, err)
+		err = fmt.Errorf("%s answers with HTTP status %d: is it the websocket channel of a relay?", server, answer.StatusCode)
+		if l.came {
+			return false, err // so a proxy may answer for a relay that is started again
+		}
+		return false, final(answer.StatusCode, err)
 	}
 	s := &socket{ws: ws, messages: make(chan *incoming, 16)}
 	defer ws.Close()
@@ -78,6 +82,7 @@ func (l *listening) connection(ctx context.Context) (came bool, err error) {
 			return true, s.close()
 		}
 	}
+	l.came = l.came || s.came
 	return s.came, s.err
 }
 

@@ -189,6 +189,34 @@ func TestListenTellsWhatElseAnswers(t *testing.T) {
 	}
 }
 
+func TestListenThatWasLetInComesBackWhateverAProxySays(t *testing.T) {
+	var number atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if number.Add(1) == 2 {
+			http.NotFound(w, r)
+			return
+		}
+		ws, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		if _, _, err := ws.ReadMessage(); err != nil {
+			t.Error(err)
+		}
+		if speak(t, ws, letIn); number.Load() == 3 {
+			closing(t, ws, websocket.CloseNormalClosure, "forgotten")
+			_, _, _ = ws.ReadMessage() // the end
+		}
+	}))
+	defer proxy.Close()
+	l := &listening{name: "phone", server: "ws" + strings.TrimPrefix(proxy.URL, "http"), out: io.Discard, say: io.Discard}
+	if err := l.run(t.Context()); err == nil || !strings.Contains(err.Error(), "forgotten") || number.Load() != 3 {
+		t.Errorf("after %d connections: %v", number.Load(), err)
+	}
+}
+
 func TestListenTakesNoPasswordInAURL(t *testing.T) {
 	l := &listening{name: "phone", server: "wss://me:passw0rd@push.example.org", say: io.Discard}
 	if err := l.run(t.Context()); err == nil || exitCode(err) != exitUsage || strings.Contains(err.Error(), "passw0rd") {

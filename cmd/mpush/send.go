@@ -166,10 +166,11 @@ func (o *sending) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	if cmd.Context().Err() != nil {
+	err = verdict(now, o.wait, unseen)
+	if err != nil && cmd.Context().Err() != nil {
 		return exitError{errors.New("asked to end: the message is accepted, and was not awaited any longer"), exitNotDelivered}
 	}
-	return verdict(now, o.wait, unseen)
+	return err
 }
 
 // notAccepted says why a message is nowhere.

@@ -47,6 +47,9 @@ func (e *Engine) outcome(ev *Outcome) {
 	}
 	e.settledOne(rt)
 	it := rt.head
+	if ev.Late { // the channel may still be about to send it
+		e.emit(&Recall{Link: rt.link, Receiver: r.name, Generation: rt.generation, MID: it.MID})
+	}
 	e.attemptEnded(rt, deliveryOf(ev.Kind))
 	switch ev.Kind {
 	case HandedOff:

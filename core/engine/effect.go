@@ -236,9 +236,9 @@ const (
 	// ForeignRoute: the receiver has no such route on the link's channel.
 	ForeignRoute
 	// UnfoundedAck: a message was acknowledged on a route where, as its policy says,
-	// nobody confirms. It is taken for handed off.
+	// nobody confirms. It is taken for handed off, if its lease still runs.
 	UnfoundedAck
-	// Overrun: more changes of one receiver were asked for than can wait.
+	// Overrun: more changes of receivers were asked for than can wait.
 	Overrun
 	// Hoarding: it holds all that it may and settles none, while others wait.
 	Hoarding

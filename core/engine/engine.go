@@ -32,6 +32,7 @@ type Engine struct {
 	groups     map[string][]*receiver // in the order of joining
 	links      map[LinkID]*link
 	pending    map[uint64]any     // what a token's answer continues
+	goingOn    bool               // what is dispatched has waited before
 	changing   map[string][]Event // receivers whose record is being written, with what waits for that
 	coming     coming
 	counter    counter
@@ -78,12 +79,13 @@ type link struct {
 	channel string
 	ready   bool
 	// stopping: the channel drains.
-	stopping  bool
-	waits     int      // senders that wait
-	waitBytes int64    // of their messages
-	parked    parked   // events that wait for the disk
-	routes    []*route // up over this link; each knows its place
-	quota     quota
+	stopping         bool
+	waits            int      // senders that wait
+	waitBytes        int64    // of their messages
+	waitTargets      int      // receivers of those with more than a few
+	changes, repeats parked   // events that wait for the disk
+	routes           []*route // up over this link; each knows its place
+	quota            quota
 }
 
 func newLink(ev *LinkUp) *link {

@@ -45,7 +45,7 @@ func (e *Engine) publishOnce(ev *Publish) {
 		if len(k.waiting) < maxRepeats && e.park(ev) {
 			k.waiting = append(k.waiting, ev)
 		} else {
-			e.refuseMessage(ev, Unavailable, "this message is sent too often at once: try again")
+			e.refuseMessage(ev, Unavailable, "too many messages are repeated at once: try again")
 		}
 		return
 	}

@@ -65,4 +65,8 @@ func TestAckWhereNobodyConfirmsIsAHandOff(t *testing.T) {
 		t.Errorf("the status is %s", got)
 	}
 	d.do(ack).got() // again: of no lease
+
+	late := *ack
+	late.MID, late.Late = firstMID+1, true
+	d.do(&late).got("recall ann 1000001")
 }

@@ -19,6 +19,7 @@ type wait struct {
 	open     int     // targets without a final status
 	done     bool
 	held     int64 // bytes, against what its link may hold; 0: not yet, or no more
+	many     int   // receivers, likewise; 0 for a few
 	timer    timer
 }
 
@@ -27,7 +28,13 @@ type wait struct {
 const (
 	maxWaits     = 16_384
 	maxWaitBytes = 64 << 20
-	targetBytes  = 256 // about, of each receiver that it waits for
+)
+
+// Those that wait for more than a few receivers may wait for so many in all, of
+// which each takes some 250 bytes. They take no place of those that wait for few.
+const (
+	fewTargets     = 8
+	maxWaitTargets = 262_144
 )
 
 func (w *wait) fire(e *Engine) { e.finishWait(w) }
@@ -41,6 +48,7 @@ func (e *Engine) finishWait(w *wait) {
 		if l := e.links[w.link]; l != nil && w.held > 0 {
 			l.waits--
 			l.waitBytes -= w.held
+			l.waitTargets -= w.many
 		}
 		e.finished = append(e.finished, w)
 	}
@@ -229,12 +237,16 @@ func (p *pendingPut) resume(e *Engine, err error) {
 		}
 	}
 	l := e.links[w.link]
-	if w.open == 0 || p.deadline <= e.clock || e.stopping || l == nil || l.stopping || l.waits >= maxWaits || l.waitBytes >= maxWaitBytes {
+	if w.open == 0 || p.deadline <= e.clock || e.stopping || l == nil || l.stopping || l.waits >= maxWaits || l.waitBytes >= maxWaitBytes || len(w.statuses) > fewTargets && l.waitTargets >= maxWaitTargets {
 		e.finishWait(w)
 	} else {
-		w.held = size + targetBytes*int64(len(w.statuses))
+		w.held = max(size, 1)
+		if len(w.statuses) > fewTargets {
+			w.many = len(w.statuses)
+		}
 		l.waits++
 		l.waitBytes += w.held
+		l.waitTargets += w.many
 		e.timers.set(&w.timer, max(p.deadline, e.clock))
 	}
 }

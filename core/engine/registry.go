@@ -49,7 +49,7 @@ func (e *Engine) deferred(name string, event Event) bool {
 		e.changing[name] = append(waiting, event)
 	} else if busy {
 		link, request, _ := claimant(event)
-		e.refuse(link, request, Unavailable, "too many changes of this receiver are under way")
+		e.refuse(link, request, Unavailable, "too many changes of receivers are under way: try again")
 		e.emit(&Misdeed{Link: link, Kind: Overrun})
 	}
 	return busy

@@ -20,7 +20,7 @@ const (
 	// channel.
 	ForeignReceiver
 	// AckedUnfounded: it acknowledged a message on a route whose policy has no acks;
-	// that is taken for a hand-off.
+	// that is taken for a hand-off of the lease that it is about.
 	AckedUnfounded
 	// Uninvited: it registered a receiver whose command it was not answering.
 	Uninvited

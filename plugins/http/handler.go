@@ -99,8 +99,9 @@ type call struct {
 }
 
 // context is what the core is asked under. It outlives the request's own, which
-// is over as soon as the client sends nothing more, though it may still read: the
-// core has its own limits.
+// is over as soon as the client sends nothing more, though it may still read. One
+// that has gone keeps its place until the core answers, within waitTimeout if the
+// disk does.
 func (c *call) context() context.Context { return context.WithoutCancel(c.r.Context()) }
 
 // get sends what the path and the query say.

@@ -102,10 +102,20 @@ func TestSlowHeaderIsCutOff(t *testing.T) {
 // verifyToken only to those whose token is good.
 var tokenChecks = map[string]string{"anybody": `"verifyToken":false`, "a token": `"verifyToken":true`}
 
+// nothingSent makes sure that half a message is none.
+func nothingSent(t *testing.T, core *plugintest.Core) {
+	t.Helper()
+	for _, e := range core.Seen() {
+		if e.GetPublish() != nil {
+			t.Errorf("the core was asked for %v", e)
+		}
+	}
+}
+
 func TestSlowBodyIsCutOff(t *testing.T) {
 	for name, settings := range tokenChecks {
 		t.Run(name, func(t *testing.T) {
-			core := start(t, `"readTimeout":100,`+settings, plugintest.Options{})
+			core := start(t, `"readTimeout":300,`+settings, plugintest.Options{})
 			conn, reader := dial(t, core)
 			if _, err := io.WriteString(conn, "POST /phone.send HTTP/1.1\r\nHost: m\r\nAuthorization: test\r\nContent-Length: 900000\r\n"+asJSON+"\r\n\r\n{"); err != nil {
 				t.Fatal(err)
@@ -116,6 +126,7 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 			if _, err := reader.ReadByte(); err == nil {
 				t.Error("the connection stays open")
 			}
+			nothingSent(t, core)
 		})
 	}
 }
@@ -134,6 +145,7 @@ func TestBodyThatEndsEarlyIsRefused(t *testing.T) {
 			if got := readAnswer(t, reader, false); got.status != 400 || got.body != info("the body ended early") {
 				t.Errorf("got %+v", got)
 			}
+			nothingSent(t, core)
 		})
 	}
 }

@@ -13,7 +13,7 @@ func TestFloodsAreSlowedDownAndNamed(t *testing.T) {
 	floods := []struct{ vice, line string }{
 		{"floods-publishes", "asks faster than it can be served and is slowed down"},
 		{"floods-attaches", "asks faster than it can be served and is slowed down"},
-		{"floods-addresses", "asks faster than it can be served and is slowed down"},
+		{"floods-names", "asks faster than it can be served and is slowed down"},
 		{"floods-one-key", ""}, // each is refused, which its clients may bring about, too
 		{"floods-state", "asks faster than it can be served and is slowed down"},
 		{"floods-stderr", "plugin writes too much, output is dropped"},

@@ -11,8 +11,8 @@ import (
 func floods() map[string]vice {
 	return map[string]vice{
 		"floods-publishes": {act: floodPublishes},
-		"floods-attaches":  {act: floodAttaches},
-		"floods-addresses": {act: floodAddresses},
+		"floods-attaches":  {act: floodAttaches(1)},
+		"floods-names":     {act: floodAttaches(20)},
 		"floods-one-key":   {act: floodOneKey},
 		"floods-state":     {act: floodState},
 		"never-reads":      {act: neverRead},
@@ -35,34 +35,23 @@ func floodPublishes(x *exchange) error {
 	})
 }
 
-// floodAttaches changes the group of one receiver with each attach, which the
+// floodAttaches changes the group of some receivers with each attach, which the
 // core has to write down one after the other.
-func floodAttaches(x *exchange) error {
-	return x.forever(0, func() error {
-		envelopes := make([]*pluginpb.PluginEnvelope, 1000)
-		for i := range envelopes {
-			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
-				Credentials: &pluginpb.Credentials{Trusted: true}, Name: "restless", Group: fmt.Sprint("group-", i%2), Policy: &pluginpb.Policy{Acks: true},
-			}}})
-		}
-		return x.send(envelopes...)
-	})
-}
-
-// floodAddresses changes what the core keeps of twenty receivers with each attach.
-func floodAddresses(x *exchange) error {
-	n := 0
-	return x.forever(0, func() error {
-		envelopes := make([]*pluginpb.PluginEnvelope, 40)
-		for i := range envelopes {
-			n++
-			envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
-				Credentials: &pluginpb.Credentials{Trusted: true}, Name: fmt.Sprint("restless-", i%20),
-				Address: fmt.Appendf(nil, "%*d", 60<<10, n), Policy: &pluginpb.Policy{Acks: true},
-			}}})
-		}
-		return x.send(envelopes...)
-	})
+func floodAttaches(receivers int) func(x *exchange) error {
+	return func(x *exchange) error {
+		n := 0
+		return x.forever(0, func() error {
+			envelopes := make([]*pluginpb.PluginEnvelope, 1000)
+			for i := range envelopes {
+				n++
+				envelopes[i] = x.ask(&pluginpb.PluginEnvelope{Body: &pluginpb.PluginEnvelope_Attach{Attach: &pluginpb.Attach{
+					Credentials: &pluginpb.Credentials{Trusted: true}, Name: fmt.Sprint("restless-", n%receivers),
+					Group: fmt.Sprint("group-", n/receivers%2), Policy: &pluginpb.Policy{Acks: true},
+				}}})
+			}
+			return x.send(envelopes...)
+		})
+	}
 }
 
 // floodOneKey sends one message again and again, as if no answer had come.
