@@ -161,9 +161,10 @@ func (o *operator) backup() *cobra.Command {
 		Short: "Copy the database of a running relay to a new file",
 		Long: `Backup has the relay write everything that it has on disk, as of one moment, to a
 new file, while it goes on. The relay writes it, not this command: it must be where
-the relay may, as below its data directory. To restore it, stop the relay, remove mpush.db-wal
-and mpush.db-shm from the data directory and copy the file to mpush.db there.
-Clients stay logged in if the file "secret" of the data directory is kept, too.`,
+the relay may write, as below its data directory. To restore it, stop the relay,
+remove mpush.db-wal and mpush.db-shm from the data directory and copy the file to
+mpush.db there. Clients stay logged in if the file "secret" of the data directory
+is kept, too.`,
 		Example: `  mpush backup copy.db
   mpush backup --data /var/lib/mpush /var/lib/mpush/backup.db`,
 		Args: cobra.ExactArgs(1),

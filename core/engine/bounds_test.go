@@ -17,7 +17,7 @@ func TestSendersOfOneLinkWaitForSoMuchAtOnce(t *testing.T) {
 		want  int // that wait
 	}{
 		"messages": {"x", maxWaits + 100, maxWaits},
-		"bytes":    {strings.Repeat("x", 1<<20-400), 70, 65}, // the one that crosses the line is still held
+		"bytes":    {strings.Repeat("x", 1<<20-100), 70, 65}, // the one that crosses the line is still held
 	} {
 		d := newDesk(t, Config{})
 		d.attach("ann").do(&Detach{Link: socketLink, Receiver: "ann", Generation: 1}).forget()

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 	"mpush/core/engine"
 	"mpush/core/message"
 	"mpush/core/record"
+	"mpush/core/store"
 )
 
 // slowReads is a store whose reads take their time.
@@ -140,4 +143,17 @@ func (b *bed) told() engine.Published {
 	}
 	b.t.Fatal("no answer")
 	return engine.Published{}
+}
+
+// While nothing can be written, each route that wants more of its queue asks again
+// every second: the disk is complained of once, for all of them.
+func TestReadsThatWaitForTheDiskAreNotLoggedOneByOne(t *testing.T) {
+	var said bytes.Buffer
+	var c committer
+	c.init(store.NewMemory(), slog.New(slog.NewTextHandler(&said, nil)))
+	c.loads = []*engine.Load{{Token: 1, Receiver: "ann", N: 1}, {Token: 2, Receiver: "bob", N: 1}}
+	events := c.load(t.Context(), store.ErrFull)
+	if len(events) != 2 || said.Len() != 0 {
+		t.Errorf("%d are answered, and the log is\n%s", len(events), said.String())
+	}
 }
