@@ -72,7 +72,7 @@ func (*noisy) Start(ctx context.Context, _ sdk.Host) ([]string, error) {
 
 // call asks each of urls, as a channel that calls out does.
 func call(ctx context.Context, urls []string) error {
-	client := http.Client{Transport: dial.Transport(dial.Proxy{}, nil)}
+	client := http.Client{Transport: dial.NewTransport(dial.Proxy{}, nil)}
 	for _, url := range urls {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {

@@ -72,7 +72,9 @@ func TestPluginThatDiesEarlyBacksOff(t *testing.T) {
 	})
 	b.start(spec(t, "alpha", exitsRunning))
 	for _, pause := range []string{"1ms", "2ms", "4ms", "8ms"} {
-		b.log.await(t, "channel failed", "exit status 6", "restart_in="+pause)
+		// At this pace two questions may go unanswered before its end is noticed:
+		// why it failed is either.
+		b.log.await(t, "channel failed", "restart_in="+pause)
 	}
 }
 

@@ -52,7 +52,7 @@ const (
 // receiver may have a chat and an app.
 func (t *telegram) Declare(context.Context, sdk.Host) ([]sdk.Route, error) {
 	t.client = &http.Client{
-		Transport: dial.Transport(t.settings.Proxy, nil),
+		Transport: dial.NewTransport(t.settings.Proxy, nil),
 		// The url has the bot's token: it goes to nobody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -21,7 +21,7 @@ type client struct {
 	url         *url.URL
 	token       string
 	secrets     secrets
-	transport   *http.Transport
+	transport   *dial.Transport
 
 	status status
 }

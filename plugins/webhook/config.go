@@ -87,7 +87,7 @@ func (p *plugin) Configure(_ context.Context, config *sdk.Config) error {
 		s.Timeout = 2 * half
 	}
 	p.timeout = s.Timeout
-	p.order, p.clients, p.transports = nil, map[string]*client{}, map[dial.Proxy]*http.Transport{}
+	p.order, p.clients, p.transports = nil, map[string]*client{}, map[dial.Proxy]*dial.Transport{}
 	var faults []error
 	index := map[string]int{}
 	for i, cs := range s.Clients {
@@ -128,10 +128,10 @@ func dropNullProxies(config *sdk.Config, s *settings) error {
 }
 
 // transport returns the one for a proxy. It does nothing until it is used.
-func (p *plugin) transport(proxy dial.Proxy) *http.Transport {
+func (p *plugin) transport(proxy dial.Proxy) *dial.Transport {
 	t := p.transports[proxy]
 	if t == nil {
-		t = dial.Transport(proxy, nil)
+		t = dial.NewTransport(proxy, nil)
 		p.transports[proxy] = t
 	}
 	return t

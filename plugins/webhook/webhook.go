@@ -14,7 +14,6 @@ package webhook
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"mpush/sdk"
@@ -32,7 +31,7 @@ type plugin struct {
 	order   []*client // as configured
 	clients map[string]*client
 	// transports has one for each proxy, so that its connections are shared.
-	transports map[dial.Proxy]*http.Transport
+	transports map[dial.Proxy]*dial.Transport
 
 	host sdk.Host
 }

@@ -27,8 +27,8 @@ func trust(p *plugin, service *fakepush.Server) {
 		return
 	}
 	roots := transport.TLSClientConfig.RootCAs
-	p.transport = func(proxy dial.Proxy, check control) *http.Transport {
-		made := dial.Transport(proxy, check)
+	p.transport = func(proxy dial.Proxy, check control) *dial.Transport {
+		made := dial.NewTransport(proxy, check)
 		made.TLSClientConfig = &tls.Config{RootCAs: roots}
 		return made
 	}
@@ -188,8 +188,8 @@ func TestRebindingIsRefusedAtTheDial(t *testing.T) {
 	p := New().(*plugin)
 	p.resolver = names{"push.example.com": {"93.184.216.34"}}
 	dialed := make(chan string, 8)
-	p.transport = func(proxy dial.Proxy, check control) *http.Transport {
-		made := dial.Transport(proxy, nil)
+	p.transport = func(proxy dial.Proxy, check control) *dial.Transport {
+		made := dial.NewTransport(proxy, nil)
 		made.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialed <- address
 			rebound := net.Dialer{Control: check}

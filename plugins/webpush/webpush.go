@@ -28,7 +28,7 @@ import (
 
 // New returns a fresh instance of the channel.
 func New() sdk.Plugin {
-	return &plugin{settings: defaults(), resolver: net.DefaultResolver, transport: dial.Transport}
+	return &plugin{settings: defaults(), resolver: net.DefaultResolver, transport: dial.NewTransport}
 }
 
 type plugin struct {
@@ -46,7 +46,7 @@ type plugin struct {
 
 	// Tests have their own.
 	resolver  resolver
-	transport func(dial.Proxy, control) *http.Transport
+	transport func(dial.Proxy, control) *dial.Transport
 }
 
 var (

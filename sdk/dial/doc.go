@@ -4,7 +4,7 @@
 // everywhere:
 //
 //   - [Proxy] is a proxy as an operator writes it down
-//   - [Transport] makes the connections
+//   - [Transport] makes the connections and the requests
 //   - [Public] and [PublicOnly] keep a url that a stranger chose out of the
 //     operator's own network
 //   - [Reason] is why a call failed, in words that are fit for a log

@@ -92,7 +92,7 @@ func TestPublicOnlyEndsAConnectionBeforeItIsMade(t *testing.T) {
 	called := false
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
 	defer server.Close()
-	transport := dial.Transport(dial.Proxy{}, dial.PublicOnly)
+	transport := dial.NewTransport(dial.Proxy{}, dial.PublicOnly)
 	defer transport.CloseIdleConnections()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]"} {

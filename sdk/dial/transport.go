@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"syscall"
@@ -20,7 +21,11 @@ const (
 	maxIdlePerHost = 32
 )
 
-// Transport makes a transport that reuses connections and calls through proxy.
+// Transport is an http.Transport in which no request fails because another one
+// was canceled. Its fields may be changed until the first request.
+type Transport struct{ *http.Transport }
+
+// NewTransport makes a transport that reuses connections and calls through proxy.
 // The proxies of the environment do not matter to it: what a channel uses stands
 // in its configuration. It does not ask for compressed answers. Only connecting
 // has time limits here: how long an answer may take is for the request's
@@ -32,7 +37,7 @@ const (
 // request's.
 //
 // The caller calls CloseIdleConnections when it is done.
-func Transport(proxy Proxy, control func(network, address string, c syscall.RawConn) error) *http.Transport {
+func NewTransport(proxy Proxy, control func(network, address string, c syscall.RawConn) error) *Transport {
 	dialer := &net.Dialer{Timeout: dialTime, Control: control}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
@@ -48,5 +53,33 @@ func Transport(proxy Proxy, control func(network, address string, c syscall.RawC
 	if u := proxy.URL(); u != nil {
 		t.Proxy = http.ProxyURL(u)
 	}
-	return t
+	return &Transport{t}
+}
+
+// RoundTrip makes a request (see http.RoundTripper).
+//
+// An http.Transport has an HTTP/1 connection ready for the next request before
+// the last one has its answer, if that has no body. If the last one's context
+// ends in that moment, the connection is closed under the next one, which gets
+// the other's error (https://go.dev/issue/41600). Here it is made again, if its
+// body can be had again: a server may get it twice, as after any fault.
+func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	for {
+		answer, err := t.Transport.RoundTrip(request)
+		// The other's error comes bare; one in a wrapper is of this request's own dial.
+		if err != context.Canceled && err != context.DeadlineExceeded || request.Context().Err() != nil {
+			return answer, err
+		}
+		if request.Body != nil && request.Body != http.NoBody {
+			if request.GetBody == nil {
+				return answer, err
+			}
+			body, faulty := request.GetBody()
+			if faulty != nil {
+				return answer, err
+			}
+			request = request.WithContext(request.Context())
+			request.Body = body
+		}
+	}
 }

@@ -1,13 +1,18 @@
 package dial_test
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // get returns what the answer to a request for url says.
-func get(t *testing.T, transport *http.Transport, url string) (body string, reused bool) {
+func get(t *testing.T, transport *dial.Transport, url string) (body string, reused bool) {
 	t.Helper()
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, url, nil)
@@ -44,7 +49,7 @@ func TestTransportReusesConnectionsAndIgnoresTheEnvironment(t *testing.T) {
 		_, _ = io.WriteString(w, r.Header.Get("Accept-Encoding"))
 	}))
 	defer server.Close()
-	transport := dial.Transport(dial.Proxy{}, nil)
+	transport := dial.NewTransport(dial.Proxy{}, nil)
 	defer transport.CloseIdleConnections()
 	if transport.Proxy != nil {
 		t.Error("without a proxy there is one all the same")
@@ -68,7 +73,7 @@ func TestTransportCallsThroughTheProxyWhichControlSees(t *testing.T) {
 		t.Fatal(err)
 	}
 	var dialed []string
-	transport := dial.Transport(through, func(_, to string, _ syscall.RawConn) error {
+	transport := dial.NewTransport(through, func(_, to string, _ syscall.RawConn) error {
 		dialed = append(dialed, to)
 		return nil
 	})
@@ -89,10 +94,110 @@ func TestTransportSpeaksHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	transport := dial.Transport(dial.Proxy{}, nil)
+	transport := dial.NewTransport(dial.Proxy{}, nil)
 	defer transport.CloseIdleConnections()
 	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
 	if body, _ := get(t, transport, server.URL); body != "HTTP/2.0" {
 		t.Errorf("spoke %s", body)
+	}
+}
+
+// The order of events that https://go.dev/issue/41600 is about, by hooks.
+func TestRequestOutlivesTheOneBeforeItOnItsConnection(t *testing.T) {
+	const patience = 30 * time.Second
+	arrived := make(chan string, 3)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		arrived <- r.RemoteAddr + " " + string(body)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	defer server.Close()
+	transport := dial.NewTransport(dial.Proxy{}, nil)
+	defer transport.CloseIdleConnections()
+	post := func(ctx context.Context, text string) (int, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader(text))
+		if err != nil {
+			return 0, err
+		}
+		answer, err := transport.RoundTrip(request)
+		if err != nil {
+			return 0, err
+		}
+		return answer.StatusCode, answer.Body.Close()
+	}
+	next := func() string {
+		t.Helper()
+		select {
+		case got := <-arrived:
+			return got
+		case <-time.After(patience):
+			t.Fatal("no request has come")
+			return ""
+		}
+	}
+
+	isIdle, goOn := make(chan struct{}), make(chan struct{})
+	trace := &httptrace.ClientTrace{PutIdleConn: func(error) {
+		close(isIdle)
+		<-goOn
+	}}
+	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(t.Context(), trace))
+	defer cancel()
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := post(ctx, "first")
+		first <- err
+	}()
+	before := next()
+	<-isIdle
+	go func() {
+		code, err := post(t.Context(), "second")
+		if err == nil && code != http.StatusCreated {
+			err = fmt.Errorf("answered %d", code)
+		}
+		second <- err
+	}()
+	shared := next()
+	cancel()
+	if err := <-first; err != context.Canceled {
+		t.Errorf("the canceled one: %v", err)
+	}
+	close(goOn)
+	if err := <-second; err != nil {
+		t.Fatalf("the other: %v", err)
+	}
+	again := next()
+	connection := strings.TrimSuffix(before, " first")
+	if shared != connection+" second" || again == shared || !strings.HasSuffix(again, " second") {
+		t.Errorf("the server got %q, then %q, then %q", before, shared, again)
+	}
+}
+
+func TestRequestWhoseContextHasEndedIsNotMadeAgain(t *testing.T) {
+	var arrived atomic.Int32
+	come := make(chan struct{}, 9)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived.Add(1)
+		come <- struct{}{}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	transport := dial.NewTransport(dial.Proxy{}, nil)
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-come
+		cancel()
+	}()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := transport.RoundTrip(request); err != context.Canceled {
+		t.Errorf("%v, %v", answer, err)
+	}
+	server.Close() // after the last handler
+	if n := arrived.Load(); n != 1 {
+		t.Errorf("it came %d times", n)
 	}
 }
