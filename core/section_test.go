@@ -138,7 +138,8 @@ func TestSecretsOfASectionAreNowhere(t *testing.T) {
 			checked := Check(t.Context(), o)
 			channels, end := run(t, o)
 			s := channels["picky"]
-			if s.State != wanted {
+			again := wanted == supervisor.Waiting && s.State == supervisor.Starting && s.Restarts > 0
+			if s.State != wanted && !again {
 				t.Errorf("it is %+v", s)
 			}
 			_ = end()

@@ -343,6 +343,9 @@ func answering(t *testing.T, answer string, closed chan<- struct{}) (url string)
 			all.Go(func() {
 				defer conn.Close()
 				_, _ = conn.Read(make([]byte, 4096))
+				// A client that notices only later that it has written gives the
+				// connection up and does not look at what comes.
+				time.Sleep(time.Second)
 				_, _ = io.WriteString(conn, answer)
 				_, _ = io.Copy(io.Discard, conn)
 				closed <- struct{}{}

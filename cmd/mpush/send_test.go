@@ -88,7 +88,7 @@ func TestSendDoesNotGuessWhatARelayThatHangsHasDone(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	_, err := runs(t, "send", "ann", "hi", "--server", server.URL, "--wait=1s")
+	_, err := runs(t, "send", "ann", "hi", "--server", server.URL, "--wait=5s")
 	if err == nil || exitCode(err) != exitNotDelivered || !strings.Contains(err.Error(), "what becomes of it can not be asked") {
 		t.Errorf("%v", err)
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -51,7 +52,8 @@ type Server struct {
 	Version   string
 	Log       *slog.Logger
 
-	rates rates
+	rates    rates
+	patience time.Duration // a test's; 0 is Patience
 }
 
 // maxSocketPath is below what socket addresses can hold, about 108 bytes.
@@ -114,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		patience, cancel := context.WithTimeout(requests, Patience)
+		patience, cancel := context.WithTimeout(requests, cmp.Or(s.patience, Patience))
 		defer cancel()
 		if server.Shutdown(patience) != nil {
 			_ = server.Close()

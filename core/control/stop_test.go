@@ -12,14 +12,14 @@ import (
 )
 
 // stopping serves an office, and returns what ends that.
-func stopping(t *testing.T, o *office) (client *Client, stop context.CancelFunc, ended <-chan error) {
+func stopping(t *testing.T, o *office, patience time.Duration) (client *Client, stop context.CancelFunc, ended <-chan error) {
 	t.Helper()
 	dir := t.TempDir()
 	listener, err := Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := Server{Store: o, Desk: o, Log: slog.New(slog.DiscardHandler), Counts: func() (uint64, uint64) { return 0, 0 }}
+	server := Server{Store: o, Desk: o, Log: slog.New(slog.DiscardHandler), Counts: func() (uint64, uint64) { return 0, 0 }, patience: patience}
 	ctx, stop := context.WithCancel(context.Background())
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(ctx, listener) }()
@@ -47,7 +47,7 @@ func TestRequestThatIsUnderWayAtTheStopIsAnswered(t *testing.T) {
 		close(asked)
 		<-known
 		return engine.Published{MID: 7}, nil
-	}})
+	}}, 20*time.Second)
 	sent, failed := make(chan Sent, 1), make(chan error, 1)
 	go func() {
 		s, err := client.Send(context.Background(), Send{Target: "ann", WaitMs: 60_000})
@@ -71,7 +71,7 @@ func TestStopEndsABackupAndSaysSo(t *testing.T) {
 		close(begun)
 		<-ctx.Done()
 		return ctx.Err()
-	}})
+	}}, 20*time.Second)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := client.Backup(context.Background(), "/copy.db")
@@ -94,7 +94,7 @@ func TestStopDoesNotWaitForEverForARequest(t *testing.T) {
 		close(asked)
 		<-known
 		return nil, errors.New("too late")
-	}})
+	}}, 0)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := client.Send(context.Background(), Send{Target: "ann"})
@@ -103,7 +103,7 @@ func TestStopDoesNotWaitForEverForARequest(t *testing.T) {
 	await(t, "the question", asked)
 	began := time.Now()
 	stop()
-	if err := await(t, "the end", ended); err != nil || time.Since(began) > 5*time.Second {
+	if err := await(t, "the end", ended); err != nil || time.Since(began) > 15*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 	if err := await(t, "the answer", failed); err == nil {

@@ -24,38 +24,42 @@ func remote(address, token string) *pluginpb.Credentials {
 }
 
 func TestPublishRateIsRefusedWithTheLimitsName(t *testing.T) {
-	c := newCore(t)
-	p := c.connect("p").guarded(guard.Limits{PublishRate: 1, PublishBurst: 2})
-	p.say(publish(1, remote("192.0.2.1", token), "nobody"), publish(2, remote("192.0.2.1", token), "nobody"),
-		publish(3, remote("192.0.2.1", token), "nobody"), publish(4, remote("192.0.2.2", token), "nobody"))
-	answers := make(map[uint64]*pluginpb.Error)
-	for range 4 {
-		result := p.hear().GetPublished()
-		answers[result.GetRequestId()] = result.GetError()
-	}
-	refused := answers[3]
-	if refused.GetCode() != pluginpb.ErrorCode_ERROR_CODE_LIMIT || refused.GetMessage() != "limits.publishRate: too many messages from this address, try again in 1 s" ||
-		refused.GetRetryAfterMs() == 0 || refused.GetRetryAfterMs() > 1000 {
-		t.Errorf("beyond the burst: %v", refused)
-	}
-	if answers[1] != nil || answers[2] != nil || answers[4] != nil {
-		t.Errorf("others: %v", answers)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t)
+		p := c.connect("p").guarded(guard.Limits{PublishRate: 1, PublishBurst: 2})
+		p.say(publish(1, remote("192.0.2.1", token), "nobody"), publish(2, remote("192.0.2.1", token), "nobody"),
+			publish(3, remote("192.0.2.1", token), "nobody"), publish(4, remote("192.0.2.2", token), "nobody"))
+		answers := make(map[uint64]*pluginpb.Error)
+		for range 4 {
+			result := p.hear().GetPublished()
+			answers[result.GetRequestId()] = result.GetError()
+		}
+		refused := answers[3]
+		if refused.GetCode() != pluginpb.ErrorCode_ERROR_CODE_LIMIT || refused.GetMessage() != "limits.publishRate: too many messages from this address, try again in 1 s" ||
+			refused.GetRetryAfterMs() == 0 || refused.GetRetryAfterMs() > 1000 {
+			t.Errorf("beyond the burst: %v", refused)
+		}
+		if answers[1] != nil || answers[2] != nil || answers[4] != nil {
+			t.Errorf("others: %v", answers)
+		}
+	})
 }
 
 func TestNameOfTheSessionIsHeldToTheRate(t *testing.T) {
-	c := newCore(t)
-	p := c.connect("p").guarded(guard.Limits{PublishRate: 1, PublishBurst: 1})
-	ann, err := c.auth.Issue("ann", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []pluginpb.ErrorCode{0, pluginpb.ErrorCode_ERROR_CODE_LIMIT} {
-		p.say(publish(uint64(i+1), &pluginpb.Credentials{Auth: ann, Remote: fmt.Sprintf("192.0.2.%d", i)}, "nobody"))
-		if got := p.hear().GetPublished().GetError(); got.GetCode() != want {
-			t.Errorf("message %d: %v", i, got)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t)
+		p := c.connect("p").guarded(guard.Limits{PublishRate: 1, PublishBurst: 1})
+		ann, err := c.auth.Issue("ann", "")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		for i, want := range []pluginpb.ErrorCode{0, pluginpb.ErrorCode_ERROR_CODE_LIMIT} {
+			p.say(publish(uint64(i+1), &pluginpb.Credentials{Auth: ann, Remote: fmt.Sprintf("192.0.2.%d", i)}, "nobody"))
+			if got := p.hear().GetPublished().GetError(); got.GetCode() != want {
+				t.Errorf("message %d: %v", i, got)
+			}
+		}
+	})
 }
 
 // Every way to show a token counts, and a session that holds is no such way.

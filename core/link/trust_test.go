@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mpush/core/auth"
@@ -190,21 +191,23 @@ func TestNameThatAnotherChannelServesIsNotFree(t *testing.T) {
 }
 
 func TestPluginThatSendsTooFastIsRefusedWhoeverSends(t *testing.T) {
-	c := newCore(t)
-	meter := guard.NewMeter("plugins.mail.limits.publishRate", time.Now)
-	meter.Change(1, 2)
-	p, judge := c.guest(Bounds{Meter: meter}, trusting)
-	var refused *pluginpb.Error
-	for i, credentials := range []*pluginpb.Credentials{trusted(), {Trusted: true, Remote: "127.0.0.1"}, remote("192.0.2.1", token)} {
-		p.say(publish(uint64(i+1), credentials, "nobody"))
-		if refused = p.hear().GetPublished().GetError(); (refused != nil) != (i == 2) {
-			t.Errorf("message %d: %v", i+1, refused)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t)
+		meter := guard.NewMeter("plugins.mail.limits.publishRate", time.Now)
+		meter.Change(1, 2)
+		p, judge := c.guest(Bounds{Meter: meter}, trusting)
+		var refused *pluginpb.Error
+		for i, credentials := range []*pluginpb.Credentials{trusted(), {Trusted: true, Remote: "127.0.0.1"}, remote("192.0.2.1", token)} {
+			p.say(publish(uint64(i+1), credentials, "nobody"))
+			if refused = p.hear().GetPublished().GetError(); (refused != nil) != (i == 2) {
+				t.Errorf("message %d: %v", i+1, refused)
+			}
 		}
-	}
-	if refused.GetCode() != pluginpb.ErrorCode_ERROR_CODE_LIMIT || refused.GetRetryAfterMs() == 0 || !strings.HasPrefix(refused.GetMessage(), "plugins.mail.limits.publishRate: ") {
-		t.Errorf("refused with %v", refused)
-	}
-	judge.await(t, fmt.Sprintf("vice=%q", TooFast))
+		if refused.GetCode() != pluginpb.ErrorCode_ERROR_CODE_LIMIT || refused.GetRetryAfterMs() == 0 || !strings.HasPrefix(refused.GetMessage(), "plugins.mail.limits.publishRate: ") {
+			t.Errorf("refused with %v", refused)
+		}
+		judge.await(t, fmt.Sprintf("vice=%q", TooFast))
+	})
 }
 
 func TestPluginHoldsNoMoreThanItMay(t *testing.T) {

@@ -74,7 +74,7 @@ func launch(ctx context.Context, spec Spec, dir string, opts *Options) (instance
 			select {
 			case <-run.proc.done:
 			case <-ctx.Done():
-			case <-time.After(exitGrace):
+			case <-time.After(opts.Timeouts.Grace):
 			}
 			if reason = run.refuse(versions); reason == nil {
 				reason = run.reason(ctx, err)

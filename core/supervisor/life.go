@@ -13,10 +13,6 @@ import (
 	"mpush/sdk/pluginpb"
 )
 
-// exitGrace is how long a broken connection waits for the death of the process
-// that explains it.
-const exitGrace = 500 * time.Millisecond
-
 // life is a channel from one start of its process to its end.
 type life struct {
 	*channel
@@ -198,7 +194,7 @@ func (l *life) until(event <-chan struct{}, limit time.Duration, what string) er
 	case <-l.asked.Done():
 		return errStopping
 	case <-l.inst.exited():
-		if l.connected != nil && l.await(l.asked, l.connected, exitGrace) && isVerdict(l.connectErr) {
+		if l.connected != nil && l.await(l.asked, l.connected, l.opts.Timeouts.Grace) && isVerdict(l.connectErr) {
 			return l.connectErr // it has heard it, too, and has gone
 		}
 		return l.inst.exitError()
@@ -230,7 +226,7 @@ func (l *life) explain(err error) error {
 	if isVerdict(err) {
 		return err
 	}
-	if l.await(l.asked, l.inst.exited(), exitGrace) {
+	if l.await(l.asked, l.inst.exited(), l.opts.Timeouts.Grace) {
 		return l.inst.exitError()
 	}
 	return err

@@ -45,7 +45,7 @@ const (
 	hangsStart     = "hangs-start"
 	hangsHealth    = "hangs-health"
 	hangsStop      = "hangs-stop"
-	slowStop       = "slow-stop" // answers Stop when its deadline is there
+	slowStop       = "slow-stop" // answers Stop when half its time is over
 	cannotListen   = "cannot-listen"
 	misconfigured  = "misconfigured"
 	grandchild     = "grandchild"      // forks a child that holds its pipes, exits
@@ -247,7 +247,7 @@ func (s *server) Health(context.Context, *pluginpb.HealthRequest) (*pluginpb.Hea
 func (s *server) Stop(_ context.Context, request *pluginpb.StopRequest) (*pluginpb.StopResponse, error) {
 	s.hang(hangsStop)
 	if s.vice == slowStop {
-		time.Sleep(time.Duration(request.GetDeadlineMs()) * time.Millisecond)
+		time.Sleep(time.Duration(request.GetDeadlineMs()) * time.Millisecond / 2)
 	}
 	close(s.stopped)
 	<-s.left

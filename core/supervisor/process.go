@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -12,7 +13,10 @@ import (
 
 // pipeDrain is how long what a dead process wrote is still read. Its end may
 // not come by itself: a descendant can hold the pipes.
-const pipeDrain = 250 * time.Millisecond
+const (
+	pipeDrain = 250 * time.Millisecond
+	lastLook  = 20 * time.Millisecond // for a reader that was held up for all of it
+)
 
 // process is a child with its pipes. Its methods may be called from any
 // goroutine.
@@ -107,13 +111,19 @@ func startProcess(cmd *exec.Cmd, output reader) (*process, error) {
 	return p, nil
 }
 
-// pump reads until there is no more, whatever is written.
+// pump reads until there is no more, whatever is written. After the deadline it
+// reads what the pipe holds: it may not have had its turn before.
 func pump(to io.Writer, from *os.File) {
 	buf := make([]byte, 32<<10)
-	for {
+	for isOver := false; ; {
 		n, err := from.Read(buf)
 		_, _ = to.Write(buf[:n])
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !isOver:
+			isOver = true
+			_ = from.SetReadDeadline(time.Now().Add(lastLook))
+		default:
 			return
 		}
 	}

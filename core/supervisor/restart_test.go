@@ -48,6 +48,7 @@ func TestOwnerCanReportAPluginHung(t *testing.T) {
 func TestKilledPluginThatWasReadyIsBackAtOnce(t *testing.T) {
 	b := newBench(t, func(o *Options) {
 		o.Backoff = Backoff{ReadyFor: time.Nanosecond, Min: time.Hour, Max: time.Hour}
+		o.Timeouts.Grace = patience
 	})
 	b.start(spec(t, "alpha", ""))
 	for restart := 1; restart <= 3; restart++ {

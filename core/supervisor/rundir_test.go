@@ -10,7 +10,7 @@ import (
 )
 
 func TestRemovedRuntimeDirectoryIsMadeAgain(t *testing.T) {
-	b := newBench(t, nil)
+	b := newBench(t, func(o *Options) { o.Timeouts.Grace = patience })
 	b.start(spec(t, "alpha", ""))
 	for _, removed := range []string{b.dir, filepath.Join(b.dir, "lock")} {
 		if err := os.RemoveAll(removed); err != nil {

@@ -20,6 +20,9 @@ type Timeouts struct {
 	GroupEvery  time.Duration // from one look at memory and processes to the next; 3 s
 	Drain       time.Duration // what Stop grants a plugin; 5 s
 	Exit        time.Duration // from drained to killed; 1 s
+	// Grace is how long a broken connection waits for the death of the process
+	// that explains it; 500 ms.
+	Grace time.Duration
 }
 
 // drainMargin is what a plugin may be late with the answer to Stop.
@@ -41,6 +44,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.GroupEvery, 3 * time.Second},
 		{&t.Drain, 5 * time.Second},
 		{&t.Exit, time.Second},
+		{&t.Grace, 500 * time.Millisecond},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value

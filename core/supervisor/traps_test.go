@@ -21,7 +21,7 @@ import (
 var long = flag.Bool("long", false, "flood with 1 GB of output instead of 64 MB")
 
 func TestPluginLivesItsLife(t *testing.T) {
-	b := newBench(t, nil)
+	b := newBench(t, func(o *Options) { o.Timeouts.Exit = 10 * time.Second })
 	t.Setenv("MPUSH_SECRET", "of the core")
 	b.start(spec(t, "alpha", "", "GIVEN=value"))
 	s := b.only()
@@ -87,10 +87,12 @@ func TestFloodNeitherBlocksThePluginNorFillsTheLog(t *testing.T) {
 	if *long {
 		megabytes = 1024
 	}
-	b := newBench(t, nil)
+	b := newBench(t, func(o *Options) { o.Timeouts.Start = 10 * time.Minute })
 	began := time.Now()
 	// It is running once it has written everything.
-	b.start(spec(t, "alpha", flood, floodMB+"="+strconv.Itoa(megabytes)))
+	if err := b.Start(t.Context(), []Spec{spec(t, "alpha", flood, floodMB+"="+strconv.Itoa(megabytes))}); err != nil {
+		t.Fatal(err)
+	}
 	if s := b.only(); s.State != Running || s.Restarts != 0 {
 		t.Errorf("status %+v", s)
 	}
@@ -107,30 +109,28 @@ func TestFloodNeitherBlocksThePluginNorFillsTheLog(t *testing.T) {
 // channel runs meanwhile.
 func TestBrokenPluginIsTriedAgainAndHurtsNobody(t *testing.T) {
 	const brief = 100 * time.Millisecond
+	patiently := func(t *Timeouts) { t.Grace = patience }
 	for _, tt := range []struct {
 		vice   string
 		hurry  func(*Timeouts)
 		reason string
 	}{
-		{noHandshake, nil, "no handshake in time"},
+		{noHandshake, func(t *Timeouts) { t.Handshake = time.Second }, "no handshake in time"},
 		{deadSocket, nil, "describe: "},
 		{foreignSocket, nil, "is not in the directory"},
 		{plain, nil, "cannot do mTLS"},
-		{exits, nil, "exit status 3), its last words: the reason for it"},
-		{exitsConfigure, nil, "exit status 5), its last words: the config killed me"},
+		{exits, patiently, "exit status 3), its last words: the reason for it"},
+		{exitsConfigure, patiently, "exit status 5), its last words: the config killed me"},
 		{hangsDescribe, func(t *Timeouts) { t.Describe = brief }, "describe: no answer within 100ms"},
 		{hangsConfigure, func(t *Timeouts) { t.Configure = brief }, "configure: no answer within 100ms"},
 		{hangsDeclare, func(t *Timeouts) { t.Declare = brief }, "declare: not done within 100ms"},
 		{hangsStart, func(t *Timeouts) { t.Start = brief }, "start: no answer within 100ms"},
-		{grandchild, nil, "exit status 4"},
+		{grandchild, patiently, "exit status 4"},
 	} {
 		t.Run(tt.vice, func(t *testing.T) {
 			good := newBench(t, nil)
 			good.start(spec(t, "good", ""))
 			b := newBench(t, func(o *Options) {
-				if tt.vice == noHandshake || tt.vice == deadSocket || tt.vice == foreignSocket {
-					o.Timeouts.Handshake = time.Second
-				}
 				if tt.hurry != nil {
 					tt.hurry(&o.Timeouts)
 				}
@@ -150,7 +150,10 @@ func TestBrokenPluginIsTriedAgainAndHurtsNobody(t *testing.T) {
 }
 
 func TestGrandchildInAnotherSessionDoesNotHideTheDeath(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Backoff.Min, o.Backoff.Max = time.Hour, time.Hour })
+	b := newBench(t, func(o *Options) {
+		o.Backoff.Min, o.Backoff.Max = time.Hour, time.Hour
+		o.Timeouts.Grace = patience
+	})
 	b.start(spec(t, "alpha", grandchildAway))
 	if s := b.only(); s.State != Waiting || !strings.Contains(s.LastError, "exit status 4") {
 		t.Errorf("status %+v", s)

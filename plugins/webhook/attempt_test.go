@@ -116,8 +116,8 @@ func TestAnAttemptMayTakeTheRetryInterval(t *testing.T) {
 		hang(w, r)
 		ended <- struct{}{}
 	})
-	b := start(t, `"retryTimeout":100,`+clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
-	for i, interval := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
+	b := start(t, `"retryTimeout":1000,`+clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
+	for i, interval := range []time.Duration{time.Second, 2 * time.Second} {
 		begun := time.Now()
 		b.within("wh1", 7, uint32(i), interval)
 		if got, want := b.expect(t, retry), "no answer within "+interval.String(); got != want {
@@ -126,7 +126,11 @@ func TestAnAttemptMayTakeTheRetryInterval(t *testing.T) {
 		if took := time.Since(begun); took < interval {
 			t.Errorf("attempt %d took %v only", i, took)
 		}
-		<-ended // the request is not left to run
+		select { // the request is not left to run
+		case <-ended:
+		case <-time.After(plugintest.Patience):
+			t.Fatalf("attempt %d: the endpoint knows of no end", i)
+		}
 	}
 }
 
@@ -187,17 +191,17 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 
 func TestAConnectionIsUsedAgainAfterUpTo64KiB(t *testing.T) {
 	for name, test := range map[string]struct {
-		code, size  int
-		chunked     bool
-		kind        pluginpb.OutcomeKind
-		connections int
+		code, size int
+		chunked    bool
+		kind       pluginpb.OutcomeKind
+		reused     bool
 	}{
-		"empty":   {204, 0, false, acked, 1},
-		"short":   {200, 10, false, acked, 1},
-		"failure": {500, 10, false, retry, 1},
-		"64 KiB":  {200, maxDiscard, false, acked, 1},
-		"chunks":  {200, maxDiscard - 1, true, acked, 1},
-		"8 MiB":   {200, 8 << 20, false, acked, 4},
+		"empty":   {204, 0, false, acked, true},
+		"short":   {200, 10, false, acked, true},
+		"failure": {500, 10, false, retry, true},
+		"64 KiB":  {200, maxDiscard, false, acked, true},
+		"chunks":  {200, maxDiscard - 1, true, acked, true},
+		"8 MiB":   {200, 8 << 20, false, acked, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := listen(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -215,8 +219,9 @@ func TestAConnectionIsUsedAgainAfterUpTo64KiB(t *testing.T) {
 				b.expect(t, test.kind)
 				connections[e.next(t).remote] = true
 			}
-			if len(connections) != test.connections {
-				t.Errorf("%d connections, want %d", len(connections), test.connections)
+			// Not each: net/http gives one up that is held for 50 ms after its answer.
+			if reused := len(connections) < 4; reused != test.reused {
+				t.Errorf("%d connections", len(connections))
 			}
 		})
 	}
@@ -225,15 +230,19 @@ func TestAConnectionIsUsedAgainAfterUpTo64KiB(t *testing.T) {
 func TestClientsShareConnections(t *testing.T) {
 	e := listen(t, answering(http.StatusInternalServerError))
 	b := start(t, clientsOf(clientOf("wh1", e.URL), clientOf("wh2", e.URL, `"method":"GET"`)), plugintest.Options{})
-	connections := map[string]bool{}
-	for i := range 4 {
+	users := map[string]string{} // by connection
+	for i := range 8 {
 		b.Deliver([]string{"wh1", "wh2"}[i%2], &pluginpb.Message{})
 		b.expect(t, retry)
-		connections[e.next(t).remote] = true
+		got := e.next(t)
+		users[got.remote] += got.method + " "
 	}
-	if len(connections) != 1 {
-		t.Errorf("%d connections", len(connections))
+	for _, methods := range users {
+		if strings.Contains(methods, "GET") && strings.Contains(methods, "POST") {
+			return
+		}
 	}
+	t.Errorf("connections %q", users)
 }
 
 func TestABodyWithoutEndDelaysNoAckAndTheNextMessageALittle(t *testing.T) {
@@ -242,7 +251,7 @@ func TestABodyWithoutEndDelaysNoAckAndTheNextMessageALittle(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		hang(w, r)
 	})
-	b := start(t, `"timeout":200,`+clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
+	b := start(t, clientsOf(clientOf("wh1", e.URL)), plugintest.Options{})
 	for range 3 {
 		b.Deliver("wh1", &pluginpb.Message{})
 		b.expect(t, acked)

@@ -111,16 +111,24 @@ func TestTokenIsNotAskedForWhenItNeedNotBe(t *testing.T) {
 }
 
 func TestSocketWithoutAuthIsClosedInTime(t *testing.T) {
-	_, core := start(t, `"authTimeout":100`, plugintest.Options{})
+	p, core := start(t, "", plugintest.Options{})
 	idle, trying, phone := dial(t, core), dial(t, core), attached(t, core, "phone")
 	trying.send(`{"cmd":"AUTH","data":{"token":"wrong","name":"phone"}}`)
 	trying.expect(`{"cmd":"AUTH","data":{"code":403,"msg":"Token invalid"}}`)
+	p.hub.sweep(time.Now().Add(61 * time.Second))
 	for _, c := range []*client{idle, trying} {
 		if text := c.expectClose(websocket.ClosePolicyViolation); text != "no AUTH in time" {
 			t.Errorf("closed with %q", text)
 		}
 	}
 	phone.silent()
+}
+
+func TestAuthTimeoutIsAsConfigured(t *testing.T) {
+	_, core := start(t, `"authTimeout":100`, plugintest.Options{})
+	if text := dial(t, core).expectClose(websocket.ClosePolicyViolation); text != "no AUTH in time" {
+		t.Errorf("closed with %q", text)
+	}
 }
 
 // The older socket is closed, what is in flight comes on the newer one after
@@ -281,7 +289,7 @@ func TestSilentClientIsPingedAndADeadOneClosed(t *testing.T) {
 	if len(pinged) != 1 {
 		t.Errorf("%d pings", len(pinged))
 	}
-	p.hub.sweep(time.Now().Add(149 * time.Second))
+	p.hub.sweep(time.Now().Add(120 * time.Second))
 	c.silent()
 	p.hub.sweep(time.Now().Add(151 * time.Second))
 	if _, _, err := c.ws.ReadMessage(); err == nil {

@@ -68,14 +68,14 @@ func killTwice(t *testing.T, relay *harness.Relay, channel string, work func()) 
 			channel, when, took.Round(time.Millisecond), done, longest.Round(time.Millisecond))
 		if i == 0 {
 			relay.WaitLog(t, `msg="channel failed"`, "channel="+channel, "restart_in=0s")
-		} else if done < 2 { // the last one may have ended later
+		} else if done < 2 && longest < took/2 { // the last one may have ended later; a busy machine may have held it up
 			t.Errorf("no message went through the other channel in an outage of %v", took)
 		}
 	}
 }
 
 // roundTrip sends from one websocket to another and waits until the sender is
-// told of the ack.
+// told of the ack. No two texts are equal.
 func roundTrip(t *testing.T, from, to *harness.Client, text string) {
 	t.Helper()
 	packet, err := json.Marshal(harness.Object{"cmd": "MESSAGE", "data": harness.Object{
@@ -85,7 +85,10 @@ func roundTrip(t *testing.T, from, to *harness.Client, text string) {
 		t.Fatal(err)
 	}
 	from.Send(t, string(packet))
-	to.Take(t, text)
+	for m := (harness.Message{}); m.Text != text; { // one whose ack was late has come twice
+		m = to.NextMessage(t)
+		to.Ack(t, m.MID)
+	}
 	from.Expect(t, harness.MessageReply(map[string]string{to.Name: "ok"}))
 }
 

@@ -35,10 +35,18 @@ receiver() {
 	await "$1.log" 'is listening'
 }
 
-# known NAME [GROUP] makes a receiver known that is away.
+# known NAME [GROUP] makes a receiver known that is away: the relay may notice
+# after its process has ended.
 known() {
 	receiver "$@"
 	stop "$RECEIVER"
+	local end=$((SECONDS + 100))
+	while ((SECONDS < end)); do
+		if mpush receivers "$1" --data data --json | grep -qE '"up": ?false'; then return; fi
+		sleep 0.05
+	done
+	mpush receivers "$1" --data data --json
+	return 1
 }
 
 # dead NAME makes a dead letter of a receiver that is away; $MID is its mid.

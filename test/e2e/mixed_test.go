@@ -51,15 +51,16 @@ func TestPushesThatArePendingWhenTheirChannelIsKilledArrive(t *testing.T) {
 	pushOnly(t, relay, service, "family", names)
 	never := make(chan struct{})
 	defer close(never)
-	service.Always(fakepush.Answer{Until: never})
+	service.Always(fakepush.Answer{Status: 500, Until: never})
 	answer := relay.Begin(t, harness.Request{Target: "/family.group?text=hello"})
 	mid := pushedMID(t, service.Next(), "hello")
+	for range 49 { // there are no more than 64 at once
+		service.Next()
+	}
+	service.Always(fakepush.Answer{})
 	old := relay.Channel(t, "webpush").PID
 	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
-	}
-	service.Always(fakepush.Answer{})
-	for range service.Seen() { // what came before
 	}
 	relay.WaitRestart(t, "webpush", old)
 	want := statuses{}

@@ -45,10 +45,9 @@ func showItIsAskedWithGET(t *testing.T, relay *harness.Relay, e *endpoint) {
 func TestWebhookThatFailsInManyWaysGetsAllMessagesInOrder(t *testing.T) {
 	t.Parallel()
 	e, elsewhere := newEndpoint(t), newEndpoint(t)
-	relay := harness.Start(t, harness.Object{
-		"http":    harness.Object{"waitTimeout": 500},
-		"webhook": hooks(300, e.client("wh1")),
-	})
+	config := hooks(300, e.client("wh1"))
+	config["timeout"] = 5000 // one way is to wait for it
+	relay := harness.Start(t, harness.Object{"http": harness.Object{"waitTimeout": 500}, "webhook": config})
 	never := make(chan struct{})
 	defer close(never)
 	ways := []answer{
@@ -101,9 +100,7 @@ func showItsNameIsRefused(t *testing.T, relay *harness.Relay) {
 func TestWebhookGetsWhatWasAcceptedBeforeACrash(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
-	config := hooks(200, e.client("wh1"))
-	config["timeout"] = 20_000 // a busy machine repeats nothing
-	relay := harness.Start(t, harness.Object{"webhook": config})
+	relay := harness.Start(t, harness.Object{"webhook": hooks(200, e.client("wh1"))})
 	e.from(answer{status: 500})
 	mids := queue(t, relay, "wh1", "one", "two", "three")
 	e.next()

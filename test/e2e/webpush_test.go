@@ -112,7 +112,7 @@ func TestWebpushStatusesRiseToConfirmedAndOK(t *testing.T) {
 	}
 	b.ExpectNothing(t)
 
-	const confirmed = "Prefer: wait=5" // long enough to confirm within it
+	const confirmed = "Prefer: wait=15" // long enough to confirm within it
 	answer := relay.Begin(t, get("/phone.send?text=three", confirmed))
 	third := pushedMID(t, service.Next(), "three")
 	relay.PostJSON(t, "/", fmt.Sprintf(`{"cmd":"MESSAGE_WEBPUSH_CALLBACK","auth":%q,"data":{"mid":%q}}`, b.session, third)).ExpectInfo(t, 200, "ok")
@@ -169,6 +169,7 @@ func TestAckByTheSocketEndsThePush(t *testing.T) {
 	}
 	b.Ack(t, mid)
 	answer().ExpectStatuses(t, statuses{"phone": "ok"})
+	service.Seen() // those before the ack
 	b.subscription.Always(fakepush.Answer{})
 	answer = relay.Begin(t, harness.Request{Target: "/phone.send?text=two"})
 	second := b.ExpectText(t, "two")

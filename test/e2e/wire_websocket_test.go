@@ -101,7 +101,7 @@ func authShows() []show {
 			phone.Auth(t, w.open.Token, w.name(), "")
 		}},
 		{"No AUTH within `authTimeout`: the socket is closed", func(t *testing.T, _ wire) {
-			const limit = 1500 * time.Millisecond
+			const limit = 5 * time.Second
 			relay := harness.Start(t, harness.Object{"websocket": harness.Object{"authTimeout": limit.Milliseconds()}})
 			phone := relay.Receiver(t, "phone")
 			began, stranger := time.Now(), relay.Dial(t)

@@ -38,7 +38,7 @@ func TestFloodsAreSlowedDownAndNamed(t *testing.T) {
 			}
 			if f.vice == "floods-stderr" { // it ends when all is written
 				w.named(t, log, "channel="+f.vice, "plugin output was dropped", "bytes=")
-				w.named(t, log, "channel="+f.vice, "channel failed", "exit status 0")
+				w.named(t, log, "channel="+f.vice, "channel failed")
 				w.back(t, f.vice, pid)
 			} else {
 				w.end(t, f.vice)

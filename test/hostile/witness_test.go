@@ -23,6 +23,7 @@ const (
 type witness struct {
 	*harness.Relay
 	phone *harness.Client // a receiver that is connected all the time
+	asked int             // how often it was served
 	pids  string
 }
 
@@ -46,8 +47,19 @@ func (w *witness) processIDs() (pids []int) {
 // served makes sure that a message goes through now, with the ack and the reply.
 func (w *witness) served(t *testing.T) {
 	t.Helper()
-	answer := w.Begin(t, harness.Request{Target: "/phone.send?text=still+there"})
-	w.phone.Take(t, "still there")
+	w.asked++
+	text := fmt.Sprintf("still-there-%d", w.asked)
+	answer := w.Begin(t, harness.Request{Target: "/phone.send?text=" + text})
+	for { // one whose ack was late has come twice
+		m := w.phone.NextMessage(t)
+		w.phone.Ack(t, m.MID)
+		if m.Text == text {
+			break
+		}
+		if m.Text != fmt.Sprintf("still-there-%d", w.asked-1) {
+			t.Fatalf("%q came instead of %q", m.Text, text)
+		}
+	}
 	answer().ExpectStatuses(t, map[string]string{"phone": "ok"})
 }
 
@@ -63,8 +75,13 @@ func (w *witness) unharmed(t *testing.T) {
 	w.Do(t, harness.Request{Target: "/" + victim + ".send?text=fence", Header: []string{"Prefer: wait=0"}}).
 		ExpectStatuses(t, map[string]string{victim: "ready"})
 	back := w.Member(t, victim, victims)
-	back.Take(t, "fence")
-	back.ExpectNothing(t)
+	fence := back.Take(t, "fence")
+	back.Send(t, `{"cmd":"PING"}`)
+	for next := back.Next(t); next != `{"cmd":"PONG","data":""}`; next = back.Next(t) {
+		if !strings.Contains(next, fence) { // again, since its ack was late
+			t.Errorf("behind the fence came %s", next)
+		}
+	}
 	back.Close()
 }
 
