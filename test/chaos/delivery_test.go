@@ -27,7 +27,7 @@ type inbox struct {
 
 // lateReading is how long a request may lie in a socket's buffer, on a busy
 // machine, before it is read. Who sent it may be dead by then.
-const lateReading = 5 * time.Second
+const lateReading = time.Second
 
 // copyOf is one message at one receiver.
 type copyOf struct {
