@@ -15,7 +15,10 @@ import (
 // not come by itself: a descendant can hold the pipes.
 const (
 	pipeDrain = 250 * time.Millisecond
-	lastLook  = 20 * time.Millisecond // for a reader that was held up for all of it
+	// A reader that was held up for all of it looks a last time: as often as it
+	// takes for what a pipe holds, since a descendant may go on writing.
+	lastLook  = 50 * time.Millisecond
+	lastLooks = 3
 )
 
 // process is a child with its pipes. Its methods may be called from any
@@ -112,20 +115,21 @@ func startProcess(cmd *exec.Cmd, output reader) (*process, error) {
 }
 
 // pump reads until there is no more, whatever is written. After the deadline it
-// reads what the pipe holds: it may not have had its turn before.
+// reads what the pipe still holds: it may not have had its turn before.
 func pump(to io.Writer, from *os.File) {
 	buf := make([]byte, 32<<10)
-	for isOver := false; ; {
+	read := func() error {
 		n, err := from.Read(buf)
 		_, _ = to.Write(buf[:n])
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && !isOver:
-			isOver = true
-			_ = from.SetReadDeadline(time.Now().Add(lastLook))
-		default:
-			return
-		}
+		return err
+	}
+	err := read()
+	for err == nil {
+		err = read()
+	}
+	for looks := 0; looks < lastLooks && (err == nil || looks == 0 && errors.Is(err, os.ErrDeadlineExceeded)); looks++ {
+		_ = from.SetReadDeadline(time.Now().Add(lastLook))
+		err = read()
 	}
 }
 

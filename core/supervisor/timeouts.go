@@ -20,8 +20,8 @@ type Timeouts struct {
 	GroupEvery  time.Duration // from one look at memory and processes to the next; 3 s
 	Drain       time.Duration // what Stop grants a plugin; 5 s
 	Exit        time.Duration // from drained to killed; 1 s
-	// Grace is how long a broken connection waits for the death of the process
-	// that explains it; 500 ms.
+	// Grace is how long the end of one of the two, a connection and its process,
+	// waits for that of the other, which may explain it; 500 ms.
 	Grace time.Duration
 }
 

@@ -126,8 +126,12 @@ func TestSocketWithoutAuthIsClosedInTime(t *testing.T) {
 
 func TestAuthTimeoutIsAsConfigured(t *testing.T) {
 	_, core := start(t, `"authTimeout":100`, plugintest.Options{})
+	began := time.Now()
 	if text := dial(t, core).expectClose(websocket.ClosePolicyViolation); text != "no AUTH in time" {
 		t.Errorf("closed with %q", text)
+	}
+	if took := time.Since(began); took > 20*time.Second { // 30 s is the default
+		t.Errorf("closed after %v", took)
 	}
 }
 

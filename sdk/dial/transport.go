@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"syscall"
 	"time"
 )
@@ -21,8 +22,10 @@ const (
 	maxIdlePerHost = 32
 )
 
-// Transport is an http.Transport in which no request fails because another one
-// was canceled. Its fields may be changed until the first request.
+// Transport is an http.Transport in which no request fails because another's
+// context has ended. That does not hold for a request whose body can not be had
+// again, beside contexts that end with a cause or by an http.Client's Timeout,
+// nor for a Clone. Its fields may be changed until the first request.
 type Transport struct{ *http.Transport }
 
 // NewTransport makes a transport that reuses connections and calls through proxy.
@@ -61,13 +64,19 @@ func NewTransport(proxy Proxy, control func(network, address string, c syscall.R
 // An http.Transport has an HTTP/1 connection ready for the next request before
 // the last one has its answer, if that has no body. If the last one's context
 // ends in that moment, the connection is closed under the next one, which gets
-// the other's error (https://go.dev/issue/41600). Here it is made again, if its
-// body can be had again: a server may get it twice, as after any fault.
+// the other's error (https://go.dev/issue/41600). Here it is made again: a server
+// may get it twice, as after any fault.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	for {
-		answer, err := t.Transport.RoundTrip(request)
-		// The other's error comes bare; one in a wrapper is of this request's own dial.
-		if err != context.Canceled && err != context.DeadlineExceeded || request.Context().Err() != nil {
+	var reused bool
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+	for try := request.WithContext(httptrace.WithClientTrace(request.Context(), trace)); ; {
+		reused = false
+		answer, err := t.Transport.RoundTrip(try)
+		if answer != nil {
+			answer.Request = request
+		}
+		another := err == context.Canceled || err == context.DeadlineExceeded
+		if !another || !reused || request.Context().Err() != nil {
 			return answer, err
 		}
 		if request.Body != nil && request.Body != http.NoBody {
@@ -78,8 +87,8 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 			if faulty != nil {
 				return answer, err
 			}
-			request = request.WithContext(request.Context())
-			request.Body = body
+			try = try.WithContext(try.Context())
+			try.Body = body
 		}
 	}
 }

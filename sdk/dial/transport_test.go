@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -17,6 +18,8 @@ import (
 
 	"mpush/sdk/dial"
 )
+
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -104,7 +107,6 @@ func TestTransportSpeaksHTTP2(t *testing.T) {
 
 // The order of events that https://go.dev/issue/41600 is about, by hooks.
 func TestRequestOutlivesTheOneBeforeItOnItsConnection(t *testing.T) {
-	const patience = 30 * time.Second
 	arrived := make(chan string, 3)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -180,29 +182,65 @@ func TestRequestOutlivesTheOneBeforeItOnItsConnection(t *testing.T) {
 
 func TestRequestWhoseContextHasEndedIsNotMadeAgain(t *testing.T) {
 	var arrived atomic.Int32
-	come := make(chan struct{}, 9)
+	come := make(chan struct{}, 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		arrived.Add(1)
+		if arrived.Add(1) == 1 {
+			return // the next one's connection is used already
+		}
 		come <- struct{}{}
 		<-r.Context().Done()
 	}))
 	defer server.Close()
 	transport := dial.NewTransport(dial.Proxy{}, nil)
 	defer transport.CloseIdleConnections()
+	get(t, transport, server.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-come
 		cancel()
 	}()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	if err := ended(t, transport, ctx, server.URL); err != context.Canceled {
+		t.Error(err)
+	}
+	server.Close() // after the last handler
+	if n := arrived.Load(); n != 2 {
+		t.Errorf("it came %d times", n-1)
+	}
+}
+
+// What dials may say the same of itself, as the way through a proxy does.
+func TestRequestWhoseDialFailsIsNotMadeAgain(t *testing.T) {
+	transport := dial.NewTransport(dial.Proxy{}, nil)
+	var dials atomic.Int32
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		dials.Add(1)
+		return nil, context.DeadlineExceeded
+	}
+	if err := ended(t, transport, t.Context(), "http://127.0.0.1:9"); err != context.DeadlineExceeded || dials.Load() != 1 {
+		t.Errorf("after %d dials: %v", dials.Load(), err)
+	}
+}
+
+// ended makes a request, which must fail, and returns its error.
+func ended(t *testing.T, transport *dial.Transport, ctx context.Context, url string) error {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := transport.RoundTrip(request); err != context.Canceled {
-		t.Errorf("%v, %v", answer, err)
-	}
-	server.Close() // after the last handler
-	if n := arrived.Load(); n != 1 {
-		t.Errorf("it came %d times", n)
+	failed := make(chan error, 1)
+	go func() {
+		answer, err := transport.RoundTrip(request)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		failed <- err
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(patience):
+		t.Fatal("it goes on and on")
+		return nil
 	}
 }

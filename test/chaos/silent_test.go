@@ -47,9 +47,10 @@ func TestSilentReceiversQueueGrowsOnDiskAlone(t *testing.T) {
 	size, most := queueSize()
 	relay := harness.Start(t, harness.Object{"websocket": harness.Object{"host": "127.0.0.1", "port": 0, "retryTimeout": 1000}})
 	silent, left, right := relay.Receiver(t, "silent"), relay.Receiver(t, "left"), relay.Receiver(t, "right")
+	way := &trips{from: left, to: right}
 	load := newQueueLoad(relay.Address(t, "http"), relay.Token, size/n)
 	load.run(t, warmUp)
-	empty, disk := timed(t, left, right), diskUsage(t, relay)
+	empty, disk := timed(t, way), diskUsage(t, relay)
 	before := resident(t, relay)
 
 	began, meanwhile := time.Now(), 0
@@ -59,7 +60,7 @@ func TestSilentReceiversQueueGrowsOnDiskAlone(t *testing.T) {
 		load.run(t, each-warmUp)
 	}()
 	for waiting := true; waiting; meanwhile++ {
-		roundTrip(t, left, right, fmt.Sprint("meanwhile ", meanwhile))
+		way.one(t, "meanwhile")
 		select {
 		case <-done:
 			waiting = false
@@ -67,13 +68,13 @@ func TestSilentReceiversQueueGrowsOnDiskAlone(t *testing.T) {
 		}
 	}
 	took, grown := time.Since(began), resident(t, relay)-before
-	full, slow := timed(t, left, right), 5*empty+50*time.Millisecond
+	full, slow := timed(t, way), 5*empty+50*time.Millisecond
 	// A disk may be slow for a while after so much was written. What the queue
 	// costs stays as long as it does.
 	for deadline := time.Now().Add(patience); full > slow && time.Now().Before(deadline); {
 		t.Logf("a message and its ack took %v", full)
 		time.Sleep(time.Second)
-		full = timed(t, left, right)
+		full = timed(t, way)
 	}
 	t.Logf("%d messages, %d MiB, in %v; meanwhile %d others went through", n, size>>20, took.Round(time.Millisecond), meanwhile)
 	t.Logf("the processes have %d MiB and %d MiB more than before; the disk has %d MiB more", before>>20, grown>>20, (diskUsage(t, relay)-disk)>>20)
@@ -169,12 +170,12 @@ func (l *queueLoad) drain(t *testing.T, silent *harness.Client) {
 }
 
 // timed returns the median of some round trips.
-func timed(t *testing.T, from, to *harness.Client) time.Duration {
+func timed(t *testing.T, way *trips) time.Duration {
 	t.Helper()
 	var took []time.Duration
 	for range latencies {
 		began := time.Now()
-		roundTrip(t, from, to, fmt.Sprint("timed at ", began.UnixNano()))
+		way.one(t, "timed")
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)

@@ -276,7 +276,7 @@ func TestListenComesBackAndStatusNamesWhatWasKilled(t *testing.T) {
 			t.Errorf("no %s in\n%s", row, status)
 		}
 	}
-	if table := operates(t, relay, "plugin", "list"); !hasLine(table, "websocket", "running", strconv.Itoa(next)) {
+	if table := operates(t, relay, "plugin", "list"); !hasLine(table, "websocket", "running", strconv.Itoa(next)) || !regexp.MustCompile(`killed|connection broke`).MatchString(table) {
 		t.Errorf("plugin list:\n%s", table)
 	}
 	watch.WaitStdout(t, "websocket  started again, its last life ended")

@@ -122,7 +122,7 @@ func (h *hook) mid(t *testing.T, text string) string {
 // hooks is a webhook section with these clients.
 func hooks(retryTimeout int, clients ...harness.Object) harness.Object {
 	// A busy machine repeats nothing.
-	return harness.Object{"retryTimeout": retryTimeout, "timeout": 20_000, "clients": clients}
+	return harness.Object{"retryTimeout": retryTimeout, "timeout": max(20_000, retryTimeout), "clients": clients}
 }
 
 // client is a webhook client that posts to an endpoint.

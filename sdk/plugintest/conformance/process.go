@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -12,6 +13,10 @@ import (
 const (
 	// pipeDrain is how long what a dead process wrote is still read.
 	pipeDrain = 250 * time.Millisecond
+	// A reader that was held up for all of it looks a last time: as often as it
+	// takes for what a pipe holds, since a descendant may go on writing.
+	lastLook  = 50 * time.Millisecond
+	lastLooks = 3
 	// groupGrace is how long what a plugin has started may outlive it.
 	groupGrace = 2 * time.Second
 )
@@ -91,14 +96,22 @@ func startProcess(cmd *exec.Cmd, stdout, stderr func([]byte)) (*process, error) 
 	return p, nil
 }
 
+// pump reads until there is no more. After the deadline it reads what the pipe
+// still holds: it may not have had its turn before.
 func pump(from *os.File, to func([]byte)) {
 	buf := make([]byte, 32<<10)
-	for {
+	read := func() error {
 		n, err := from.Read(buf)
 		to(buf[:n])
-		if err != nil {
-			return
-		}
+		return err
+	}
+	err := read()
+	for err == nil {
+		err = read()
+	}
+	for looks := 0; looks < lastLooks && (err == nil || looks == 0 && errors.Is(err, os.ErrDeadlineExceeded)); looks++ {
+		_ = from.SetReadDeadline(time.Now().Add(lastLook))
+		err = read()
 	}
 }
 
