@@ -35,7 +35,7 @@ type way string
 const (
 	fails     way = "fail"
 	busy      way = "busy" // and says for how long
-	hangs     way = "hang" // until the relay gives up
+	hangs     way = "hang" // until the relay gives up, or all is mended
 	resets    way = "reset"
 	redirects way = "redirect" // to where it is taken
 	loops     way = "loop"     // redirects for ever
@@ -137,6 +137,10 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-mended:
+			// Were its connection closed instead, the attempt would make its request
+			// again, whose answer may come when its time is over.
+			w.WriteHeader(http.StatusBadGateway)
+			return
 		}
 		panic(http.ErrAbortHandler)
 	case resets:
