@@ -157,7 +157,8 @@ func (r *Relay) State(channel, prefix string, done func(map[string][]byte, error
 	}})
 }
 
-// Stats returns the engine's counters as of the last round.
+// Stats returns the engine's counters as of the last round. They count what has
+// been answered or delivered.
 func (r *Relay) Stats() engine.Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -291,6 +292,10 @@ func (r *Relay) toward(link engine.LinkID, effect engine.Effect) {
 
 // flush lets a round's effects out.
 func (r *Relay) flush() {
+	stats := r.engine.Stats()
+	r.mu.Lock()
+	r.stats = stats // first: who has got an answer finds it counted
+	r.mu.Unlock()
 	r.committer.release()
 	for _, out := range r.dirty {
 		out.sink.Send(out.effects)
@@ -299,8 +304,4 @@ func (r *Relay) flush() {
 	}
 	clear(r.dirty)
 	r.dirty = r.dirty[:0]
-	stats := r.engine.Stats()
-	r.mu.Lock()
-	r.stats = stats
-	r.mu.Unlock()
 }

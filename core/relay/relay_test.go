@@ -354,6 +354,32 @@ func TestClosedLinkGetsNothingAndItsRoutesGoDown(t *testing.T) {
 	})
 }
 
+type sinkFunc func([]engine.Effect)
+
+func (f sinkFunc) Send(effects []engine.Effect) { f(effects) }
+
+func TestStatsCountWhatAnAnswerTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.attach("ann")
+		answers := 0
+		link, err := b.relay.Open(t.Context(), "in", 0, sinkFunc(func([]engine.Effect) {
+			answers++
+			if got := b.relay.Stats().Accepted; got != 1 {
+				t.Errorf("%d accepted when the answer comes", got)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.submit(&engine.Publish{Link: link, Request: b.request(), SendType: message.Personal, Target: "ann", Text: "x"})
+		synctest.Wait()
+		if answers != 1 {
+			t.Errorf("%d answers", answers)
+		}
+	})
+}
+
 func TestStateIsReadAsOfWhatWasWrittenBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
