@@ -112,16 +112,17 @@ func (c *Core) watchDisk(ctx context.Context) {
 		free, err := freeSpace(c.options.DataDir)
 		now := err == nil && reserve > 0 && (free < reserve || low && free < reserve+reserve/10)
 		if now != low {
-			if now {
+			low = now
+			c.diskLow.Store(low)
+			// First, so that it holds for what is sent after the line in the log.
+			if err := c.relay.Submit(ctx, &engine.DiskLow{Low: low}); err != nil {
+				return
+			}
+			if low {
 				c.log.Error("the disk of the data directory is almost full: messages are refused until there is space",
 					"limit", "limits.diskReserve", "free", fmt.Sprint(free>>20, " MiB"), "reserve", fmt.Sprint(reserve>>20, " MiB"))
 			} else {
 				c.log.Info("the disk of the data directory has space again: messages are accepted")
-			}
-			low = now
-			c.diskLow.Store(low)
-			if err := c.relay.Submit(ctx, &engine.DiskLow{Low: low}); err != nil {
-				return
 			}
 		}
 		select {

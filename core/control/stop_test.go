@@ -119,7 +119,7 @@ func TestReadEndsWhenWhoAskedLeaves(t *testing.T) {
 		begun <- struct{}{}
 		select {
 		case <-ctx.Done():
-		case <-time.After(5 * time.Second):
+		case <-time.After(20 * time.Second):
 		}
 		left <- ctx.Err()
 		return errors.New("ended")

@@ -113,7 +113,9 @@ func TestWhatOnePluginSaysToAnotherIsBounded(t *testing.T) {
 	if err := c.board.Claim("push", []string{"SUBSCRIBE"}); err != nil {
 		t.Fatal(err)
 	}
-	in, push := c.connect("in"), c.connect("push")
+	in, push := c.connect("in"), c.prepare("push")
+	push.plugin.toUs = make(chan *pluginpb.CoreFrame, 2*maxCalls) // nothing waits for its reader
+	c.run(push)
 	push.say(&pluginpb.PluginEnvelope{RequestId: 1, Body: &pluginpb.PluginEnvelope_CheckToken{CheckToken: &pluginpb.CheckToken{}}})
 	push.hear() // its stream is open
 	session, err := c.auth.Issue("ann", "")

@@ -141,9 +141,9 @@ func (c *Conduct) flush() {
 // say logs a vice with what was counted since the last time. Call with mu held.
 func (c *Conduct) say(v Vice) {
 	book := &c.books[v]
-	c.log.Warn("channel misbehaves", "vice", v.String(), "count", book.unsaid)
-	book.unsaid = 0
 	if v != TakenName {
 		c.accuse(fmt.Sprintf("%s (%d times so far)", v, book.total))
 	}
+	c.log.Warn("channel misbehaves", "vice", v.String(), "count", book.unsaid)
+	book.unsaid = 0
 }

@@ -206,8 +206,10 @@ func TestHonestPluginsAreNotNamed(t *testing.T) {
 		}}},
 	)
 	honest.hear()
-	honest.say(attach(3, withToken(), "bob")) // stored, so that what was looked up before it is found
-	honest.hear()
+	for id, name := range []string{"bob", "eve"} { // the second is stored when what was looked up before the first is found
+		honest.say(attach(uint64(3+id), withToken(), name))
+		honest.hear()
+	}
 	close(honest.plugin.toCore)
 	gone = <-honest.ended
 	honest.ended <- gone

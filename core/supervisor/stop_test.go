@@ -10,7 +10,7 @@ import (
 )
 
 func TestStopReturnsInTimeWhateverPluginsDo(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Timeouts.Drain, o.Timeouts.Exit = 3*time.Second, 2*time.Second })
+	b := newBench(t, func(o *Options) { o.Timeouts.Drain, o.Timeouts.Exit = 6*time.Second, 2*time.Second })
 	b.start(spec(t, "hangs", hangsStop), spec(t, "slow", slowStop), spec(t, "stays", ignoresStdin), spec(t, "good", ""))
 	var pids []int
 	for _, s := range b.Status() {
@@ -31,7 +31,7 @@ func TestStopReturnsInTimeWhateverPluginsDo(t *testing.T) {
 			t.Errorf("%s did not drain: %q\n%s", channel, b.owner.noted(), b.log)
 		}
 	}
-	b.log.await(t, "channel did not drain", "channel=hangs", "no answer within 3s")
+	b.log.await(t, "channel did not drain", "channel=hangs", "no answer within 6s")
 }
 
 func TestStopKillsWhenItsContextEnds(t *testing.T) {

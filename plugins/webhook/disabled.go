@@ -49,12 +49,12 @@ var errDisabled = errors.New("disabled, since its endpoint answered 410 Gone")
 // 15.5.11), until the operator enables it again.
 func (p *plugin) disable(ctx context.Context, c *client, d *sdk.Delivery) {
 	c.status.disable()
-	slog.Warn("client disabled, its endpoint answered 410 Gone", "channel", p.host.Channel(), "receiver", c.name,
-		"mid", d.Message.MID, "attempt", d.Attempt, "toEnable", howToEnable)
 	text, err := json.Marshal(c.note())
 	if err == nil {
 		err = p.host.SetState(ctx, c.disabledKey(), text)
 	}
+	slog.Warn("client disabled, its endpoint answered 410 Gone", "channel", p.host.Channel(), "receiver", c.name,
+		"mid", d.Message.MID, "attempt", d.Attempt, "toEnable", howToEnable)
 	if err != nil {
 		slog.Warn("disabled client not noted, it will be asked again after the next start", "channel", p.host.Channel(),
 			"receiver", c.name, "err", err)

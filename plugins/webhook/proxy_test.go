@@ -241,12 +241,10 @@ func TestEachClientMayHaveItsProxy(t *testing.T) {
 
 func TestFailingProxiesAreNamed(t *testing.T) {
 	e := listen(t, nil)
-	deaf := httptest.NewServer(nil)
-	deaf.Close()
 	http1, _ := httpProxy(t, "user", "right", e.Listener.Addr().String())
 	socks, _ := socksProxy(t, "user", "right", e.Listener.Addr().String())
 	for name, test := range map[string]struct{ proxy, url, want string }{
-		"nobody there":      {deaf.URL, e.URL, "the proxy: connection refused"},
+		"nobody there":      {"http://127.0.0.1:1", e.URL, "the proxy: connection refused"},
 		"http, wrong":       {"http://user:" + private + "@" + http1, e.URL, "answered 407 Proxy Authentication Required"},
 		"CONNECT, wrong":    {"http://user:" + private + "@" + http1, "https://example.com", "Proxy Authentication Required"},
 		"socks, wrong":      {"socks5://user:" + private + "@" + socks, e.URL, "the proxy: username/password authentication failed"},

@@ -46,8 +46,6 @@ func raw(t *testing.T, answer string) (url string) {
 // An endpoint may say back what it was told: nothing of it is logged, which
 // captureLogs sees to.
 func TestFailuresAreNamedWithoutWhatTheEndpointSays(t *testing.T) {
-	refusing := httptest.NewServer(nil)
-	refusing.Close()
 	resetting := listen(t, func(w http.ResponseWriter, _ *http.Request) { hangUp(t, w, true) })
 	closing := listen(t, func(w http.ResponseWriter, _ *http.Request) { hangUp(t, w, false) })
 	plain := listen(t, nil)
@@ -56,7 +54,7 @@ func TestFailuresAreNamedWithoutWhatTheEndpointSays(t *testing.T) {
 	secure.StartTLS()
 	defer secure.Close()
 	for name, test := range map[string]struct{ url, want string }{
-		"refused":       {refusing.URL, "connection refused"},
+		"refused":       {"http://127.0.0.1:1", "connection refused"},
 		"reset":         {resetting.URL, "connection reset"},
 		"closed":        {closing.URL, "connection closed before an answer"},
 		"echo":          {raw(t, ""), "the answer is not HTTP"},

@@ -59,12 +59,12 @@ func TestWritesToAClientThatReadsAreMadeAtOnce(t *testing.T) {
 // keeps its place.
 func TestWritesToASlowClientDoNotBlockAndKeepTheirOrder(t *testing.T) {
 	out, client := pair(t)
-	sent := numbered(32 << 20)
+	sent := numbered(16 << 20)
 	if n, err := out.Write(sent); n != len(sent) || err != nil {
 		t.Fatalf("wrote %d, %v", n, err)
 	}
 	if !out.backlogged() {
-		t.Fatal("the system took 32 MiB: the test shows nothing")
+		t.Fatal("the system took 16 MiB: the test shows nothing")
 	}
 	got := make([]byte, len(sent))
 	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {

@@ -19,9 +19,12 @@ import (
 // endpoints are the far sides of webhooks: receivers that are asked, each at the
 // path of its name.
 type endpoints struct {
-	server *httptest.Server
-	ledger *ledger
-	token  string // the relay's
+	// servers has one for each name: else a request may be made again because
+	// another's, which was taken back, has closed the connection that both used
+	// (see dial.Transport).
+	servers map[string]*httptest.Server
+	ledger  *ledger
+	token   string // the relay's
 
 	mu     sync.Mutex
 	rand   *rand.Rand
@@ -52,17 +55,19 @@ const (
 
 func newEndpoints(t *testing.T, random *rand.Rand) *endpoints {
 	e := &endpoints{rand: random, ways: make(map[string][]way), mended: make(chan struct{})}
-	e.server = httptest.NewServer(e)
+	e.servers = map[string]*httptest.Server{"hook": httptest.NewServer(e), "query": httptest.NewServer(e)}
 	t.Cleanup(func() {
 		e.mend()
-		e.server.Close()
+		for _, server := range e.servers {
+			server.Close()
+		}
 	})
 	return e
 }
 
 // client is the configuration of one.
 func (e *endpoints) client(name, group, method string) harness.Object {
-	return harness.Object{"name": name, "group": group, "method": method, "url": e.server.URL + "/" + name}
+	return harness.Object{"name": name, "group": group, "method": method, "url": e.servers[name].URL + "/" + name}
 }
 
 // trouble has the next requests to one handled so.

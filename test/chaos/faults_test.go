@@ -149,7 +149,14 @@ func (l *lane) terminate() {
 		})
 	}
 	l.ledger.remark("fault", "terminate core")
+	var stopped []func()
+	for _, channel := range channels {
+		stopped = append(stopped, l.ledger.stops(time.Now(), channel))
+	}
 	l.relay.Stop(l.t)
+	for _, noted := range stopped {
+		noted()
+	}
 	l.startCore()
 }
 

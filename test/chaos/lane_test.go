@@ -68,7 +68,7 @@ func newLane(t *testing.T, random *rand.Rand, times *restarts, d *disk) *lane {
 	config["webhook"] = harness.Object{"retryTimeout": 100, "timeout": attemptTime.Milliseconds(), "clients": []any{
 		l.endpoints.client("hook", everybody, "POST"), l.endpoints.client("query", pair, "GET"),
 	}}
-	config["webpush"] = harness.Object{"retryTimeout": 1500, "allowEndpoints": []string{l.pushes.service.Origin()}}
+	config["webpush"] = harness.Object{"retryTimeout": 1500, "allowEndpoints": l.pushes.origins()}
 	if d != nil {
 		config["limits"] = harness.Object{"diskReserve": diskReserve}
 	}
@@ -132,9 +132,10 @@ func (l *lane) people() {
 	besides, alone := newBeside("browser", "webpush"), newAsked("phone", "webpush")
 	groups[everybody] = append(groups[everybody], alone.receiver)
 	boxes = append(boxes, besides, alone)
-	for _, box := range []*inbox{besides, alone} {
+	for i, box := range []*inbox{besides, alone} {
 		l.browsers = append(l.browsers, &subscriber{
-			name: box.receiver, group: everybody, inbox: box.name, known: make(chan struct{}), lost: make(chan struct{}, 1),
+			name: box.receiver, group: everybody, inbox: box.name, service: l.pushes.services[i],
+			known: make(chan struct{}), lost: make(chan struct{}, 1),
 		})
 	}
 	delete(groups, "")

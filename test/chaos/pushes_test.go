@@ -15,11 +15,11 @@ import (
 	"mpush/test/harness"
 )
 
-// pushes are receivers with web push subscriptions, and the service that those
+// pushes are receivers with web push subscriptions, and the services that those
 // are at.
 type pushes struct {
-	service *fakepush.Server
-	ledger  *ledger
+	services []*fakepush.Server // one for each, for the reason that endpoints has
+	ledger   *ledger
 	// gaveUp tells whether the relay has logged that it waited for the answer to
 	// a push in vain: on a busy machine it may be given after that.
 	gaveUp func(mid int64, receiver string) bool
@@ -35,6 +35,7 @@ type pushes struct {
 // told the relay that its subscription is gone.
 type subscriber struct {
 	name, group, inbox string
+	service            *fakepush.Server
 
 	current *fakepush.Subscription // under the lock of pushes; nil: gone
 	lost    chan struct{}          // has room for one
@@ -45,8 +46,17 @@ const gone way = "gone"
 
 func newPushes(t *testing.T, random *rand.Rand) *pushes {
 	p := &pushes{rand: random, owners: make(map[*fakepush.Subscription]*subscriber), mended: make(chan struct{})}
-	p.service = fakepush.New(t, fakepush.Options{Answer: p.answer})
+	for range 2 {
+		p.services = append(p.services, fakepush.New(t, fakepush.Options{Answer: p.answer}))
+	}
 	return p
+}
+
+func (p *pushes) origins() (all []string) {
+	for _, service := range p.services {
+		all = append(all, service.Origin())
+	}
+	return all
 }
 
 func (p *pushes) trouble(ways ...way) {
@@ -141,7 +151,7 @@ func (p *pushes) subscribe(ctx context.Context, s *subscriber, via *overHTTP) bo
 		json.Unmarshal(reply.Data, &session) != nil || session.WebpushServerKey == "" {
 		return false // the relay, or the channel, is away
 	}
-	subscription := p.service.Subscribe(session.WebpushServerKey)
+	subscription := s.service.Subscribe(session.WebpushServerKey)
 	p.mu.Lock()
 	p.owners[subscription], s.current = s, subscription
 	p.mu.Unlock()

@@ -177,6 +177,8 @@ func TestGroupOfAThousandOnAllChannelsHasEveryStatusRight(t *testing.T) {
 		return maps.Equal(now, want)
 	})
 	relay.Do(t, get("/"+mid+".status", "Authorization: "+relay.Token)).ExpectStatuses(t, want)
+	// One is "wait" when its endpoint is about to be asked.
+	eventually(t, "all webhooks were asked", func() bool { return len(good.got)+len(bad.got) >= 300 })
 	asked := maps.Collect(func(yield func(string, bool) bool) {
 		for len(good.got)+len(bad.got) > 0 {
 			var h *hook

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,13 +107,18 @@ func TestWebhookGetsWhatWasAcceptedBeforeACrash(t *testing.T) {
 	e.next()
 	relay.Kill(t)
 	e.from(answer{})
-	for len(e.got) > 0 {
-		e.next()
-	}
 	relay.Start(t)
+	h := e.next()
 	for i, text := range []string{"one", "two", "three"} {
-		if got := e.next().mid(t, text); got != mids[i] {
+		// Until the plugin was dead, too, it may have sent the first again.
+		for i == 1 && strings.Contains(h.body, `"one"`) {
+			h = e.next()
+		}
+		if got := h.mid(t, text); got != mids[i] {
 			t.Errorf("mid %s, expected %s", got, mids[i])
+		}
+		if i < 2 {
+			h = e.next()
 		}
 	}
 	relay.Get(t, "/wh1.send?text=fence").ExpectStatuses(t, statuses{"wh1": "ok"})
