@@ -138,10 +138,10 @@ func TestHangingSubscriptionDelaysNobodyElse(t *testing.T) {
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	c := start(t, "")
 	phone := c.subscribe("phone")
-	phone.Script(fakepush.Answer{Body: strings.Repeat("x", 1000)}, fakepush.Answer{Status: 500, Body: strings.Repeat("y", 1000)})
 	remotes := make(map[string]bool)
 	const deliveries = 8
-	for range deliveries {
+	for i := range deliveries {
+		phone.Script(fakepush.Answer{Status: []int{201, 500}[i%2], Body: strings.Repeat("x", 1000)})
 		mid := c.Deliver("phone", &pluginpb.Message{})
 		c.Await(func(e *pluginpb.PluginEnvelope) bool { return e.GetOutcome().GetMid() == mid })
 		remotes[c.service.Next().Remote] = true

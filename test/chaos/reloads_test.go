@@ -18,7 +18,6 @@ import (
 // until it is. Now and then the core is killed meanwhile.
 func (l *lane) reload(channel string) {
 	l.t.Helper()
-	l.settled(channel)
 	before := l.channelStates()[channel].PID
 	l.edits++
 	key, value := "idleTimeout", 200_000+l.edits // of http and websocket
@@ -40,17 +39,9 @@ func (l *lane) reload(channel string) {
 	l.awaitChannel(channel, "started again", func(c channelState) bool { return c.State == "running" && c.PID != before })
 }
 
-// settled waits until a channel that was killed runs again: else its restart is
-// taken for what follows.
-func (l *lane) settled(channel string) {
-	l.t.Helper()
-	l.awaitChannel(channel, "running", func(c channelState) bool { return c.State == "running" && c.PID != l.killed[channel] })
-}
-
 // remove takes a channel away for a while.
 func (l *lane) remove(channel string) {
 	l.t.Helper()
-	l.settled(channel)
 	section := l.config[channel].(harness.Object)
 	section["enabled"] = false
 	stopped := l.ledger.stops(time.Now(), channel)

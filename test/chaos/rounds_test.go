@@ -209,7 +209,7 @@ func (l *lane) serving() {
 		}
 	}
 	for _, channel := range channels {
-		l.settled(channel)
+		l.awaitChannel(channel, "running", func(c channelState) bool { return c.State == "running" && c.PID != l.killed[channel] })
 		for _, died := range l.dying[channel] {
 			died(time.Now())
 		}

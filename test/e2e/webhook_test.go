@@ -108,17 +108,14 @@ func TestWebhookGetsWhatWasAcceptedBeforeACrash(t *testing.T) {
 	relay.Kill(t)
 	e.from(answer{})
 	relay.Start(t)
-	h := e.next()
 	for i, text := range []string{"one", "two", "three"} {
+		h := e.next()
 		// Until the plugin was dead, too, it may have sent the first again.
 		for i == 1 && strings.Contains(h.body, `"one"`) {
 			h = e.next()
 		}
 		if got := h.mid(t, text); got != mids[i] {
 			t.Errorf("mid %s, expected %s", got, mids[i])
-		}
-		if i < 2 {
-			h = e.next()
 		}
 	}
 	relay.Get(t, "/wh1.send?text=fence").ExpectStatuses(t, statuses{"wh1": "ok"})
